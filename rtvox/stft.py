@@ -1,0 +1,63 @@
+"""Streaming short-time Fourier analysis and synthesis on the low-delay window pair.
+
+`Analyzer`: one hop of samples in, the spectrum of the newest n_fft samples out. `Synthesizer`: a spectrum in, one hop of
+samples out, by overlap-add of the newest n_synthesis samples of the frame. One after the other they give the input back,
+one hop late; with the hop that is gathered first, the algorithmic delay is n_synthesis samples, not n_fft.
+Runs in the converter thread; every buffer is made once. The transform itself is numpy's pocketfft in float32: ONNX has no inverse
+STFT, so it stays out of the graphs. Read next: `onnx_stage.py`, which sits between the two.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtvox.features import Array, FeatureSpec, Spectrum
+
+
+class Analyzer:
+    """Frame a stream: (hop,) samples in, (K,) spectrum of the newest windowed n_fft samples out. No delay."""
+
+    delay = 0
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._hop = spec.hop
+        self._window = spec.analysis_window()
+        self._history = np.zeros(spec.n_fft, np.float32)
+        self._frame = np.zeros(spec.n_fft, np.float32)
+        self._spectrum = np.zeros(spec.n_bins, np.complex64)
+
+    def process(self, x: Array) -> Spectrum:
+        """Return the complex64 spectrum of the frame that ends with this hop; valid until the next call."""
+        self._history[: -self._hop] = self._history[self._hop :]
+        self._history[-self._hop :] = x
+        np.multiply(self._history, self._window, out=self._frame)
+        return np.fft.rfft(self._frame, out=self._spectrum)
+
+    def reset(self) -> None:
+        """Forget the samples heard."""
+        self._history[:] = 0.0
+
+
+class Synthesizer:
+    """Overlap-add a stream of spectra: (K,) in, (hop,) samples out, one hop late (`delay`)."""
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        self._hop = spec.hop
+        self.delay = spec.n_synthesis - spec.hop
+        self._frame = np.zeros(spec.n_fft, np.float32)
+        self._newest = self._frame[-spec.n_synthesis :]
+        self._window = spec.synthesis_window()
+        self._tail = np.zeros(self.delay, np.float32)
+        self._out = np.zeros(spec.hop, np.float32)
+
+    def process(self, x: Spectrum) -> Array:
+        """Return the hop that this frame completes; valid until the next call."""
+        np.fft.irfft(x, len(self._frame), out=self._frame)
+        self._newest *= self._window
+        np.add(self._tail, self._newest[: self._hop], out=self._out)
+        self._tail[:] = self._newest[self._hop :]
+        return self._out
+
+    def reset(self) -> None:
+        """Forget the half frame that waits for its other half."""
+        self._tail[:] = 0.0
