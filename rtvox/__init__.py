@@ -1,0 +1,21 @@
+"""rtvox: turn a live voice into something else while it is being sung.
+
+The data path, one hop of 256 samples (5.33 ms) at a time::
+
+    mic -> callback -> RingBuffer -> gain, gate -> Analyzer -> OnnxStage -> Synthesizer
+        -> dry/wet, gain, limiter -> RingBuffer -> callback -> speaker, virtual device or file
+
+The files by job:
+
+* the contract: `stage` (Stage, Pipeline, prefill), `errors` (RtvoxError and its children)
+* signal: `features` (FeatureSpec, log_mel, mfcc), `stft` (Analyzer, Synthesizer), `levels` (gain, gate, limiter, meters)
+* models: `model_file` (ModelFile, the manifest in a .onnx file), `onnx_stage` (OnnxStage, a network as a stage)
+* the machine: `ring` (RingBuffer), `engine` (Engine, Status), `params` (PARAMS, the table of controls)
+* sound in and out: `devices` (SoundCard), `file_device` (FileDevice), `virtual` (virtual microphones), `loopback`
+* the command line: `__main__`, `commands`; what it does: `convert`, `bench`, `demo`, `report`
+
+Importing this package imports none of them, so that training can take `rtvox.features` without the runtime's libraries.
+Read in this order: README.md, `stage`, `engine`, `features`, tests/test_streaming.py.
+"""
+
+__version__ = "0.1.0"

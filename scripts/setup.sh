@@ -1,0 +1,84 @@
+#!/bin/sh
+# Prepare a machine for one of the Makefile's jobs. Usage: scripts/setup.sh run|live|test
+#
+#   run    .venv with rtvox and its pictures: never torch (make demo)
+#   live   the same, and PortAudio must be there (make live)
+#   test   .venv-dev with every extra, and the audio systems that the tests play through (make test)
+#
+# Missing Debian packages are installed with apt when this is root or sudo asks for no password; otherwise one line
+# says what to run. Nothing else outside the project's folder is touched. Other systems: see README.md.
+set -eu
+cd "$(dirname "$0")/.."
+job=${1:?usage: scripts/setup.sh run|live|test}
+
+note() { printf 'rtvox setup: %s\n' "$*" >&2; }
+die() { note "$*"; exit 1; }
+
+find_python() {
+    for python in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
+        [ -n "$python" ] && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+        "$python" -c 'import sys; print(sys.executable)'
+        return
+    done
+    die "needs Python 3.11 or newer, found none: install one, or name it with PYTHON=/path/to/python3"
+}
+
+# apt_install PACKAGE...: return 1, after one line that says what to run, if they cannot be installed from here.
+apt_install() {
+    if ! command -v apt-get >/dev/null; then
+        note "please install with your system's package manager what Debian calls: $*"
+        return 1
+    elif [ "$(id -u)" = 0 ]; then
+        as_root=''
+    elif sudo -n true 2>/dev/null; then
+        as_root='sudo -n'
+    else
+        note "please run: sudo apt-get install $*"
+        return 1
+    fi
+    note "installing $*"
+    # No questions (jackd2 asks one about real-time priority), and no daemon started by the installation.
+    set -- $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@"
+    "$@" </dev/null >/dev/null 2>&1 || { $as_root apt-get -q update >/dev/null 2>&1 || true; "$@" </dev/null >&2; }
+}
+
+# missing_packages PACKAGE...: print those that dpkg does not know as installed.
+missing_packages() {
+    for package in "$@"; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
+    done
+}
+
+has_portaudio() {
+    [ "$(uname -s)" != Linux ] || "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("portaudio"))'
+}
+
+python=$(find_python)
+
+case $job in
+    run | live) venv=.venv extras=plot ;;
+    test) venv=.venv-dev extras=plot,gui,train,dev ;;
+    *) die "no such job: $job; usage: scripts/setup.sh run|live|test" ;;
+esac
+
+if [ "$job" = test ]; then
+    # ffmpeg reads and writes odd sound files; the rest are the audio systems and recorders that the tests play through.
+    packages=$(missing_packages libportaudio2 jackd2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils ecasound)
+    [ -z "$packages" ] || apt_install $packages || die "make test needs these packages"
+elif ! has_portaudio; then
+    apt_install libportaudio2 || [ "$job" = run ] || die "rtvox live needs PortAudio"
+fi
+
+# The stamp holds what was installed, so that an unchanged pyproject.toml installs nothing.
+wanted="$("$python" -V) $extras $(cksum <pyproject.toml)"
+if [ "$(cat $venv/rtvox-stamp 2>/dev/null)" = "$wanted" ]; then exit 0; fi
+
+# Debian splits venv's pip (ensurepip) off into a package of its own.
+if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+    apt_install "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" \
+        || die "Python's venv module is missing"
+fi
+note "installing rtvox[$extras] into $venv"
+"$python" -m venv --clear "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+printf '%s' "$wanted" >"$venv/rtvox-stamp"
