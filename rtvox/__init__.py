@@ -8,7 +8,7 @@ The data path, one hop of 256 samples (5.33 ms) at a time::
 The files by job:
 
 * the contract: `stage` (Stage, Pipeline, prefill), `errors` (RtvoxError and its children)
-* signal: `features` (FeatureSpec, log_mel, mfcc), `stft` (Analyzer, Synthesizer), `levels` (gain, gate, limiter, meters)
+* signal: `features` (FeatureSpec, log_mel), `stft` (Analyzer, Synthesizer), `levels` (gain, gate, limiter, meters)
 * models: `model_file` (ModelFile, the manifest in a .onnx file), `onnx_stage` (OnnxStage, a network as a stage)
 * the machine: `ring` (RingBuffer), `engine` (Engine, Status), `params` (PARAMS, the table of controls)
 * sound in and out: `devices` (SoundCard), `file_device` (FileDevice), `virtual` (virtual microphones), `loopback`

@@ -1,7 +1,7 @@
 """The one definition of the short-time features: windows, mel filterbank, log-mel and MFCC.
 
-Pure numpy, shared by the live converter and by `export` (training, losses, proofs), so that a network hears live exactly
-what it heard in training. In: windowed frames. Out: arrays of features. Stateless, so any thread may call it.
+Pure numpy, shared by the live converter and by `export` (training, losses, proofs), so that a network hears live
+exactly what it heard in training. In: windowed frames. Out: arrays of features. Stateless, so any thread may call it.
 Read next: `stft.py`, which frames a stream.
 """
 

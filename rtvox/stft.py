@@ -1,10 +1,10 @@
 """Streaming short-time Fourier analysis and synthesis on the low-delay window pair.
 
-`Analyzer`: one hop of samples in, the spectrum of the newest n_fft samples out. `Synthesizer`: a spectrum in, one hop of
-samples out, by overlap-add of the newest n_synthesis samples of the frame. One after the other they give the input back,
-one hop late; with the hop that is gathered first, the algorithmic delay is n_synthesis samples, not n_fft.
-Runs in the converter thread; every buffer is made once. The transform itself is numpy's pocketfft in float32: ONNX has no inverse
-STFT, so it stays out of the graphs. Read next: `onnx_stage.py`, which sits between the two.
+`Analyzer`: one hop of samples in, the spectrum of the newest n_fft samples out. `Synthesizer`: a spectrum in, one hop
+of samples out, by overlap-add of the newest n_synthesis samples of the frame. One after the other they give the input
+back, one hop late; with the hop that is gathered first, the algorithmic delay is n_synthesis samples, not n_fft.
+Runs in the converter thread; every buffer is made once. The transform itself is numpy's pocketfft in float32: ONNX has
+no inverse STFT, so it stays out of the graphs. Read next: `onnx_stage.py`, which sits between the two.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Analyzer:
         self._history[: -self._hop] = self._history[self._hop :]
         self._history[-self._hop :] = x
         np.multiply(self._history, self._window, out=self._frame)
-        return np.fft.rfft(self._frame, out=self._spectrum)
+        np.fft.rfft(self._frame, out=self._spectrum)  # type: ignore[arg-type]  # numpy types float64 only
+        return self._spectrum
 
     def reset(self) -> None:
         """Forget the samples heard."""
@@ -52,7 +53,7 @@ class Synthesizer:
 
     def process(self, x: Spectrum) -> Array:
         """Return the hop that this frame completes; valid until the next call."""
-        np.fft.irfft(x, len(self._frame), out=self._frame)
+        np.fft.irfft(x, len(self._frame), out=self._frame)  # type: ignore[arg-type]  # as above
         self._newest *= self._window
         np.add(self._tail, self._newest[: self._hop], out=self._out)
         self._tail[:] = self._newest[self._hop :]
