@@ -1,0 +1,240 @@
+"""Manifest: what a model file says about itself, as frozen values that were checked when they were built.
+
+In: the JSON text under the ONNX metadata key `rtvox` (format 1, described in docs/design.md section 7). Out: a
+Manifest, or a ModelFileError that names the field, its value and what is allowed. Pure values, any thread.
+Read next: `model_file.py`, which finds the text in the file and holds the graph to it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any, get_args, get_origin, get_type_hints
+
+from rtvox.errors import ModelFileError, ParameterError
+from rtvox.features import FeatureSpec
+from rtvox.params import Param
+
+FORMAT = 1
+RESYNTHESIS = {"mask": ("istft",)}  # role -> what may turn its output into sound; a role that is not here cannot run
+SAMPLE_RATE = 48000  # Hz; stages run at no other, devices are resampled at the edge
+MAX_N_FFT = 16384  # samples, 0.34 s; like the limits below: far above any live model, far under what a machine holds
+MAX_N_MELS = 1024
+MAX_LOOK_AHEAD = 64  # frames
+MAX_ELEMENTS = 2**22  # of one tensor: 16 MiB
+MAX_GOLDEN_FRAMES = 4096
+MAX_TEXT = 4096  # characters of one field
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")  # a control's name is also an OSC address and a flag
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class TensorShape:
+    """Name and fixed shape of one float32 tensor of the graph; of a state, the name without `state_` and `next_`."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Recordings that a model learned from, and whom to thank."""
+
+    source: str
+    licence: str
+    attribution: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a model came to be."""
+
+    data: tuple[Source, ...]
+    recipe: str
+    commit: str
+    seed: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A model's proof: `golden_input(frames, seed)` through the graph must give these summary numbers.
+
+    `output` is empty until export has measured it (`model_file.make_golden`); a file on disk is always sealed.
+    """
+
+    frames: int
+    seed: int
+    input_sha256: str = ""
+    output: tuple[float, ...] = ()
+    tolerance: float = 1e-3  # relative to the largest number; machines differ by 1e-6, TF32 on a GPU by 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All that the runtime and a reader need to know about one model.
+
+    Raises: ModelFileError naming the field when a value is not allowed (also when built in code).
+    """
+
+    name: str
+    title: str
+    role: str
+    features: FeatureSpec
+    look_ahead: int  # frames
+    inputs: tuple[TensorShape, ...]  # signal only: states and controls have their own lists
+    outputs: tuple[TensorShape, ...]
+    states: tuple[TensorShape, ...]
+    controls: tuple[Param, ...]
+    domains: tuple[str, ...]
+    resynthesis: str
+    provenance: Provenance
+    metrics: dict[str, float | str]
+    golden: Golden
+    graph_sha256: str = ""  # filled by `write_model`
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        """Check what types alone cannot say."""
+        _check_format(self.format)
+        _need(_NAME.fullmatch(self.name), "name", self.name, "1 to 64 of a-z 0-9 _ -, no _ or - in front")
+        _need(self.role in RESYNTHESIS, "role", self.role, f"one of {', '.join(RESYNTHESIS)}; update rtvox for others")
+        allowed = RESYNTHESIS[self.role]
+        _need(self.resynthesis in allowed, "resynthesis", self.resynthesis, f"one of {', '.join(allowed)}")
+        _need(0 <= self.look_ahead <= MAX_LOOK_AHEAD, "look_ahead", self.look_ahead, f"0 to {MAX_LOOK_AHEAD} frames")
+        self._check_features()
+        self._check_tensors()
+        for control in self.controls:
+            _check_control(control)
+        golden = self.golden
+        _need(1 <= golden.frames <= MAX_GOLDEN_FRAMES, "golden.frames", golden.frames, f"1 to {MAX_GOLDEN_FRAMES}")
+        _need(0 <= golden.seed < 2**32, "golden.seed", golden.seed, "0 to 2^32 - 1")
+        _need(0.0 < golden.tolerance <= 0.1, "golden.tolerance", golden.tolerance, "above 0, at most 0.1")
+        if self.graph_sha256:
+            _need(_SHA256.fullmatch(self.graph_sha256), "graph_sha256", self.graph_sha256, "64 hexadecimal digits")
+
+    @property
+    def delay(self) -> int:
+        """Samples that the network waits for: its look-ahead."""
+        return self.look_ahead * self.features.hop
+
+    def to_json(self) -> str:
+        """Return the text that `from_json` reads back to an equal Manifest."""
+        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False, indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> Manifest:
+        """Return the Manifest that this text describes.
+
+        Raises: ModelFileError (without the file's name, which the caller knows).
+        """
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ModelFileError(f"its manifest is not JSON ({error}): export the model again") from None
+        if not isinstance(values, dict):
+            raise ModelFileError("its manifest is not a JSON object: export the model again")
+        _check_format(values.get("format"))
+        manifest: Manifest = _convert(Manifest, values, "")
+        return manifest
+
+    def _check_features(self) -> None:
+        spec = self.features
+        _need(spec.sample_rate == SAMPLE_RATE, "features.sample_rate", spec.sample_rate, f"{SAMPLE_RATE} Hz")
+        _need(spec.n_fft <= MAX_N_FFT, "features.n_fft", spec.n_fft, f"at most {MAX_N_FFT}")
+        _need(spec.n_mels <= MAX_N_MELS, "features.n_mels", spec.n_mels, f"at most {MAX_N_MELS}")
+
+    def _check_tensors(self) -> None:
+        frame = (1, 1, self.features.n_bins, 2)  # role mask: one spectrum as pairs of real and imaginary
+        for field, wanted in (("inputs", "spectrum"), ("outputs", "spectrum_out")):
+            tensors = getattr(self, field)
+            _need(tensors == (TensorShape(wanted, frame),), field, _shown(tensors), f"{wanted} {frame} alone")
+        for state in self.states:
+            _need(_IDENTIFIER.fullmatch(state.name), "states.name", state.name, "a-z first, then a-z 0-9 _")
+            fits = all(size >= 1 for size in state.shape) and math.prod(state.shape) <= MAX_ELEMENTS
+            _need(fits, f"states.{state.name}.shape", state.shape, f"sizes >= 1, product at most {MAX_ELEMENTS}")
+        names = [*graph_inputs(self)]
+        _need(len(names) == 1 + len(self.states) + len(self.controls), "states, controls", names, "no name twice")
+
+
+def graph_inputs(manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """Return the inputs that the graph must have, and their shapes."""
+    signal = {tensor.name: tensor.shape for tensor in manifest.inputs}
+    states = {f"state_{tensor.name}": tensor.shape for tensor in manifest.states}
+    return signal | states | {control.name: (1,) for control in manifest.controls}
+
+
+def graph_outputs(manifest: Manifest) -> dict[str, tuple[int, ...]]:
+    """Return the outputs that the graph must have, and their shapes."""
+    signal = {tensor.name: tensor.shape for tensor in manifest.outputs}
+    return signal | {f"next_{tensor.name}": tensor.shape for tensor in manifest.states}
+
+
+def _check_format(value: Any) -> None:
+    if type(value) is not int or value != FORMAT:
+        newer = type(value) is int and value > FORMAT
+        way_out = "update rtvox, or use an older export of the model" if newer else "export the model again"
+        raise ModelFileError(f"manifest field format={value!r}: this rtvox reads format {FORMAT}; {way_out}")
+
+
+def _check_control(control: Param) -> None:
+    where = f"controls.{control.name}"
+    _need(_IDENTIFIER.fullmatch(control.name), "controls.name", control.name, "a-z first, then a-z 0-9 _")
+    _need(control.low < control.high, where, f"{control.low} to {control.high}", "low < high")
+    _need(control.low <= control.default <= control.high, f"{where}.default", control.default, "low to high")
+    _need(control.smoothing_ms >= 0.0, f"{where}.smoothing_ms", control.smoothing_ms, "0 or more")
+
+
+def _need(holds: object, field: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise ModelFileError(f"manifest field {field}={value!r}: needs {allowed}")
+
+
+def _shown(tensors: Sequence[TensorShape]) -> str:
+    return ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """Return a value that came from JSON as `kind`: a scalar, tuple[X, ...], dict[str, X], X | Y, or a dataclass."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _convert_object(kind, value, where)
+    if origin is tuple:
+        _need(isinstance(value, list), where, value, "a list")
+        return tuple(_convert(inner[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin is dict:
+        _need(isinstance(value, dict), where, value, "an object")
+        return {_convert(str, key, where): _convert(inner[1], item, f"{where}.{key}") for key, item in value.items()}
+    if inner:  # X | Y
+        kind = str if isinstance(value, str) else inner[0]
+    if kind is str:
+        fits = isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
+        _need(fits, where, value, "one line of text")
+        return value
+    whole = type(value) is int and abs(value) < 2**53
+    if kind is int:
+        _need(whole, where, value, "a whole number")
+        return value
+    _need(whole or (type(value) is float and math.isfinite(value)), where, value, "a finite number")
+    return float(value)
+
+
+def _convert_object(kind: Any, value: Any, where: str) -> Any:
+    _need(isinstance(value, dict), where or "(all)", value, "an object")
+    known = [field.name for field in fields(kind)]
+    prefix = f"{where}." if where else ""
+    for name in known:
+        if name not in value:
+            raise ModelFileError(f"manifest field {prefix}{name} is missing: export the model again")
+    for name in value:
+        _need(name in known, f"{prefix}{name}", value[name], f"a field of format {FORMAT}: {', '.join(known)}")
+    hints = get_type_hints(kind)
+    try:
+        return kind(**{name: _convert(hints[name], value[name], f"{prefix}{name}") for name in known})
+    except ParameterError as error:
+        raise ModelFileError(f"manifest field {where}: {error}") from None

@@ -1,0 +1,335 @@
+"""ModelFile: one .onnx file is one model; drop it into a folder and it shows up. Read, write and verify it.
+
+In: a path. Out: a Manifest, or a ModelFile whose bytes were checked before any runtime sees them: size, hash, no data
+outside the file, no foreign operators, and inputs and outputs as the manifest says. Each failure is one ModelFileError.
+Runs in whichever thread loads a model, never in the audio threads. The only file that imports onnx; never onnxruntime.
+Layout on disk: the graph's bytes, then one metadata record (key `rtvox`) that holds the manifest. Protocol buffers join
+by concatenation, so every ONNX reader sees one model, and the hash is over bytes that nobody has to write again.
+Read next: `onnx_stage.py`, which runs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from google.protobuf.message import DecodeError
+
+from rtvox.errors import ModelFileError
+from rtvox.features import Spectrum
+from rtvox.manifest import (
+    FORMAT,
+    Golden,
+    Manifest,
+    Provenance,
+    Source,
+    TensorShape,
+    graph_inputs,
+    graph_outputs,
+)
+from rtvox.params import Param
+
+__all__ = [
+    "FORMAT",
+    "Golden",
+    "Manifest",
+    "ModelFile",
+    "Param",
+    "Provenance",
+    "Source",
+    "TensorShape",
+    "find_model",
+    "golden_input",
+    "golden_summary",
+    "list_models",
+    "load_model",
+    "make_golden",
+    "model_folders",
+    "read_manifest",
+    "write_model",
+]
+
+MANIFEST_KEY = "rtvox"
+MAX_FILE_BYTES = 64 * 2**20  # 16 M float32 weights: thirty times the largest network planned
+_DOMAINS = ("", "ai.onnx")  # two names of the standard's own operators
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A verified model: `data` are the bytes that were checked, so what runs is what was read."""
+
+    path: Path
+    manifest: Manifest
+    data: bytes
+
+
+def load_model(path: str | os.PathLike[str]) -> ModelFile:
+    """Read a model file and verify everything that can be verified without running it.
+
+    Raises: ModelFileError, one line with the path, what is wrong, and the way out.
+    """
+    path = Path(path)
+    data = _read(path)
+    try:
+        return ModelFile(path, _verify(data), data)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+
+
+def read_manifest(path: str | os.PathLike[str]) -> Manifest:
+    """Return the manifest of a model file; verifies as `load_model` does (milliseconds, no session)."""
+    return load_model(path).manifest
+
+
+def list_models(folder: str | os.PathLike[str]) -> list[tuple[Path, Manifest | ModelFileError]]:
+    """Return each .onnx file of a folder, by name, with its manifest or the reason why it cannot be used.
+
+    Raises: ModelFileError if the folder itself cannot be read.
+    """
+    try:
+        paths = sorted(entry for entry in Path(folder).iterdir() if entry.suffix == ".onnx")
+    except OSError as error:
+        raise ModelFileError(f"{folder}: cannot be listed ({error.strerror}): needs a folder of .onnx files") from None
+    return [(path, _manifest_or_error(path)) for path in paths]
+
+
+def model_folders() -> list[Path]:
+    """Return the folders where models are looked for by name, first one first, without those that do not exist.
+
+    The folders of the environment variable RTVOX_MODELS, `checkpoints` here, `checkpoints` of the source tree, and the
+    models that an installed rtvox carries.
+    """
+    package = Path(__file__).resolve().parent
+    named = [Path(folder) for folder in os.environ.get("RTVOX_MODELS", "").split(os.pathsep) if folder]
+    folders = [*named, Path("checkpoints"), package.parent / "checkpoints", package / "checkpoints"]
+    return [folder for i, folder in enumerate(folders) if folder.is_dir() and folder not in folders[:i]]
+
+
+def find_model(name: str) -> Path:
+    """Return the path of a model given by name (`isolate`) or by path (`./mine.onnx`).
+
+    Raises: ModelFileError if no folder of `model_folders` holds a model of that name.
+    """
+    if name.endswith(".onnx") or Path(name).name != name:
+        return Path(name)
+    for folder in model_folders():
+        if (path := folder / f"{name}.onnx").exists():
+            return path
+    searched = ", ".join(str(folder) for folder in model_folders()) or "no folder of models"
+    raise ModelFileError(f"model {name!r}: not found in {searched}: needs a name that `rtvox models` lists, or a path")
+
+
+def write_model(path: str | os.PathLike[str], model: onnx.ModelProto | bytes, manifest: Manifest) -> ModelFile:
+    """Write graph and manifest as one file, all or nothing, and return what `load_model` would.
+
+    Fills in `graph_sha256`; replaces a manifest that the model already carries. What would not load is not written.
+    Raises: ModelFileError if it would not load, or cannot be written.
+    """
+    path = Path(path)
+    proto = _parse(model if isinstance(model, bytes) else model.SerializeToString())
+    others = [entry for entry in proto.metadata_props if entry.key != MANIFEST_KEY]
+    del proto.metadata_props[:]
+    proto.metadata_props.extend(others)
+    graph = proto.SerializeToString()
+    manifest = replace(manifest, graph_sha256=hashlib.sha256(graph).hexdigest())
+    entry = onnx.StringStringEntryProto(key=MANIFEST_KEY, value=manifest.to_json())
+    data = graph + _record(entry)
+    try:
+        checked = _verify(data)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: not written: {error}") from None
+    _write_atomically(path, data)
+    return ModelFile(path, checked, data)
+
+
+def golden_input(manifest: Manifest, frames: int, seed: int) -> Spectrum:
+    """Return the (T, K) complex64 spectra that prove a model; the same bits on every machine and numpy.
+
+    Noise about as loud as a voice, in bursts: frame t is 2^-(t mod 12) of full level, down to -66 dB. It is built from
+    the raw integers of PCG64, whose stream numpy keeps for good, by exact float32 steps only.
+    """
+    n_bins = manifest.features.n_bins
+    raw = np.random.PCG64(seed).random_raw(frames * n_bins * 2) >> np.uint64(40)
+    noise = (raw.astype(np.float32) * np.float32(2.0**-23) - 1.0).reshape(frames, n_bins, 2)
+    noise[:, [0, -1], 1] = 0.0  # a real signal's spectrum is real at 0 Hz and at half the rate
+    gain = np.ldexp(np.float32(1.0), 4 - np.arange(frames) % 12)  # 16: about a bin of a voice at -20 dB full scale
+    spectra: Spectrum = np.ascontiguousarray(noise * gain[:, None, None]).view(np.complex64)[:, :, 0]
+    return spectra
+
+
+def golden_summary(outputs: Spectrum) -> list[float]:
+    """Return a few numbers that any change of a network moves: rms, peak, rms of the later half, 5 projections.
+
+    Args:
+        outputs: (T, K) complex64, what the network made of `golden_input`.
+
+    A projection is the sum of all values with seeded random signs over the square root of their count, so that it is
+    of the size of the rms and sees frames swapped, signs turned and bins moved, which levels do not.
+    """
+    values = np.ascontiguousarray(outputs).view(np.float32).astype(np.float64)
+    late = values[len(values) // 2 :]
+    bits = np.random.PCG64(440).random_raw(values.size)
+    signs = [((bits >> np.uint64(shift)) & np.uint64(1)).astype(np.float64) * 2.0 - 1.0 for shift in range(40, 45)]
+    projections = [float(sign @ values.ravel()) / values.size**0.5 for sign in signs]
+    return [_rms(values), float(np.max(np.abs(values))), _rms(late), *projections]
+
+
+def make_golden(manifest: Manifest, run: Callable[[Spectrum], Spectrum], frames: int, seed: int) -> Golden:
+    """Return the golden digest of a network, `run` being (T, K) spectra -> (T, K) from zero state, default controls.
+
+    Export passes the torch network; `onnx_stage.verify_golden` then proves that the file does the same.
+    """
+    spectra = golden_input(manifest, frames, seed)
+    digest = hashlib.sha256(spectra.tobytes()).hexdigest()
+    return Golden(frames, seed, digest, tuple(golden_summary(run(spectra))), manifest.golden.tolerance)
+
+
+def _rms(values: npt.NDArray[np.float64]) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _manifest_or_error(path: Path) -> Manifest | ModelFileError:
+    try:
+        return read_manifest(path)
+    except ModelFileError as error:
+        return error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        info = path.stat()
+        if stat.S_ISDIR(info.st_mode):
+            raise ModelFileError(f"{path}: is a folder: needs an .onnx file in it")
+        if not stat.S_ISREG(info.st_mode):
+            raise ModelFileError(f"{path}: is not a regular file: needs an .onnx file")
+        if info.st_size > MAX_FILE_BYTES:
+            raise ModelFileError(f"{path}: has {info.st_size} bytes: a live model has at most {MAX_FILE_BYTES}")
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such file: `rtvox models` lists the models at hand") from None
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise ModelFileError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if not data:
+        raise ModelFileError(f"{path}: is empty (0 bytes): copy or export it again")
+    return data
+
+
+def _parse(data: bytes) -> onnx.ModelProto:
+    try:
+        proto: onnx.ModelProto = onnx.ModelProto.FromString(data)
+    except DecodeError:
+        raise ModelFileError("is not an ONNX model, or was cut off: copy or export it again") from None
+    if not proto.HasField("graph"):
+        raise ModelFileError("is not an ONNX model (it holds no graph): copy or export it again")
+    return proto
+
+
+def _record(entry: onnx.StringStringEntryProto) -> bytes:
+    record: bytes = onnx.ModelProto(metadata_props=[entry]).SerializeToString()
+    return record
+
+
+def _verify(data: bytes) -> Manifest:
+    """Return the manifest of these bytes after every check; ModelFileError without the file's name."""
+    proto = _parse(data)
+    try:
+        entries = [entry for entry in proto.metadata_props if entry.key == MANIFEST_KEY]
+    except UnicodeDecodeError:
+        raise ModelFileError("is damaged (its metadata is not text): copy or export it again") from None
+    if not entries:
+        raise ModelFileError("holds no rtvox manifest, or was cut off: needs a model that `python -m export` made")
+    record = _record(entries[0])
+    if len(entries) > 1 or not data.endswith(record):
+        raise ModelFileError("was written again by another program, so it cannot be verified: export it again")
+    manifest = Manifest.from_json(entries[0].value)
+    digest = hashlib.sha256(memoryview(data)[: -len(record)]).hexdigest()
+    if digest != manifest.graph_sha256:
+        raise ModelFileError(
+            f"was changed after export: graph_sha256 is {digest[:12]}..., its manifest says "
+            f"{manifest.graph_sha256[:12]}...; copy or export it again"
+        )
+    if not manifest.golden.output or not manifest.golden.input_sha256:
+        raise ModelFileError("manifest field golden.output is empty: needs the numbers that `make_golden` returns")
+    _check_graph(proto, manifest)
+    return manifest
+
+
+def _check_graph(proto: onnx.ModelProto, manifest: Manifest) -> None:
+    if proto.functions or proto.training_info:
+        raise ModelFileError("has local functions or training graphs, which are not run here: export it inlined")
+    for node in _nodes(proto.graph):
+        if node.domain not in _DOMAINS:
+            raise ModelFileError(
+                f"uses operator {node.domain!r}.{node.op_type!r}: needs the standard's own operators only; "
+                "export it without custom ones"
+            )
+    for tensor in _tensors(proto.graph):
+        if tensor.data_location != onnx.TensorProto.DEFAULT or tensor.external_data:
+            raise ModelFileError(f"tensor {tensor.name!r} lies outside the file: export it with all data inside")
+    _check_ports("input", proto.graph.input, graph_inputs(manifest))
+    _check_ports("output", proto.graph.output, graph_outputs(manifest))
+
+
+def _check_ports(side: str, ports: list[onnx.ValueInfoProto], wanted: dict[str, tuple[int, ...]]) -> None:
+    found = {port.name: port.type.tensor_type for port in ports}
+    if found.keys() != wanted.keys() or len(found) != len(ports):
+        raise ModelFileError(
+            f"the graph's {side}s are {', '.join(port.name for port in ports)}, its manifest says "
+            f"{', '.join(wanted)}: export it again"
+        )
+    for name, tensor in found.items():
+        shape = tuple(dim.dim_value for dim in tensor.shape.dim)  # a named or open size reads as 0
+        if tensor.elem_type != onnx.TensorProto.FLOAT or shape != wanted[name]:
+            kind = onnx.TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type else "UNDEFINED"
+            raise ModelFileError(
+                f"the graph's {side} {name} is {kind} {shape}, its manifest says FLOAT {wanted[name]}: export it again"
+            )
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node, also of the graphs inside nodes (If, Loop, Scan)."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Yield every tensor that the file holds or points to."""
+    yield from graph.initializer
+    sparse = list(graph.sparse_initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _tensors(inner)
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """Write beside the target, then rename: a reader sees the old file or the new one, never half of one."""
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary:
+            temporary.unlink(missing_ok=True)
+        raise ModelFileError(f"{path}: cannot be written ({error.strerror})") from None

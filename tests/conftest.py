@@ -1,0 +1,140 @@
+"""Shared fixtures: one seeded source of chance, signals with known properties, and a model file that needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from rtvox.features import Array, FeatureSpec, Spectrum
+from rtvox.manifest import Golden, Manifest, Provenance, Source, TensorShape
+from rtvox.model_file import make_golden, write_model
+from rtvox.params import Param
+
+RATE = 48000  # Hz
+SECOND = np.arange(RATE) / RATE  # s
+TINY_SPEC = FeatureSpec(n_fft=64, n_synthesis=32, hop=16, n_mels=8, n_mfcc=4)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(440)
+
+
+@pytest.fixture
+def noise(rng: np.random.Generator) -> Array:
+    return (0.1 * rng.standard_normal(RATE)).astype(np.float32)
+
+
+@pytest.fixture
+def sine() -> Array:
+    """One second of 440 Hz at -6 dB full scale."""
+    return (0.5 * np.sin(2 * np.pi * 440.0 * SECOND)).astype(np.float32)
+
+
+@pytest.fixture
+def sweep() -> Array:
+    """One second, exponential from 20 Hz to 20 kHz, at -6 dB full scale."""
+    octaves = np.log(1000.0)
+    return (0.5 * np.sin(2 * np.pi * 20.0 / octaves * (np.exp(octaves * SECOND) - 1.0))).astype(np.float32)
+
+
+@pytest.fixture
+def impulse() -> Array:
+    """One second of silence but for sample 12345."""
+    x = np.zeros(RATE, np.float32)
+    x[12345] = 1.0
+    return x
+
+
+@pytest.fixture
+def glottal() -> Array:
+    """One second of glottal pulses at 200 Hz (Rosenberg 1971, pulse B: rise 40 %, fall 16 % of the period)."""
+    phase = (200.0 * SECOND) % 1.0
+    rise = 0.5 * (1.0 - np.cos(np.pi * phase / 0.4))
+    fall = np.cos(np.pi / 2 * (phase - 0.4) / 0.16)
+    pulse = np.where(phase < 0.4, rise, np.where(phase < 0.56, fall, 0.0))
+    return (0.5 * (pulse - pulse.mean())).astype(np.float32)
+
+
+@pytest.fixture
+def silence() -> Array:
+    return np.zeros(RATE, np.float32)
+
+
+def tiny_manifest(spec: FeatureSpec = TINY_SPEC, *, look_ahead: int = 0) -> Manifest:
+    """Return a valid manifest for `tiny_graph`."""
+    frame = (1, 1, spec.n_bins, 2)
+    return Manifest(
+        name="tiny",
+        title="One-pole smoother for tests",
+        role="mask",
+        features=spec,
+        look_ahead=look_ahead,
+        inputs=(TensorShape("spectrum", frame),),
+        outputs=(TensorShape("spectrum_out", frame),),
+        states=(TensorShape("smooth", frame),),
+        controls=(Param("depth", "", 0.0, 1.0, 0.5, 20.0, "how much of the input is kept"),),
+        domains=(),
+        resynthesis="istft",
+        provenance=Provenance((Source("none", "CC0-1.0", "nobody"),), "tests/conftest.py", "0" * 40, 440, 0),
+        metrics={"parameters": 1, "note": "made by hand"},
+        golden=Golden(frames=24, seed=440, tolerance=1e-4),
+    )
+
+
+def tiny_graph(spec: FeatureSpec = TINY_SPEC, pole: float = 0.5) -> onnx.ModelProto:
+    """Return next_smooth = spectrum_out = depth * spectrum + pole * state_smooth as an ONNX model."""
+    frame = [1, 1, spec.n_bins, 2]
+
+    def port(name: str, shape: list[int]) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    nodes = [
+        helper.make_node("Mul", ["spectrum", "depth"], ["dry"]),
+        helper.make_node("Mul", ["state_smooth", "pole"], ["faded"]),
+        helper.make_node("Add", ["dry", "faded"], ["next_smooth"]),
+        helper.make_node("Identity", ["next_smooth"], ["spectrum_out"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [port("spectrum", frame), port("state_smooth", frame), port("depth", [1])],
+        [port("spectrum_out", frame), port("next_smooth", frame)],
+        [helper.make_tensor("pole", TensorProto.FLOAT, [1], [pole])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def tiny_run(spectra: Spectrum, depth: float = 0.5, pole: float = 0.5) -> Spectrum:
+    """Return what `tiny_graph` makes of (T, K) spectra from zero state."""
+    out = np.zeros_like(spectra)
+    smooth = np.zeros_like(spectra[0])
+    for frame, spectrum in zip(out, spectra, strict=True):
+        smooth = np.complex64(depth) * spectrum + np.complex64(pole) * smooth
+        frame[:] = smooth
+    return out
+
+
+def write_tiny(path: Path, spec: FeatureSpec = TINY_SPEC, *, look_ahead: int = 0) -> Path:
+    """Write a small valid mask model with a sealed golden digest; return its path."""
+    manifest = tiny_manifest(spec, look_ahead=look_ahead)
+    golden = make_golden(manifest, tiny_run, manifest.golden.frames, manifest.golden.seed)
+    write_model(path, tiny_graph(spec), replace(manifest, golden=golden))
+    return path
+
+
+@pytest.fixture
+def tiny_model_path(tmp_path: Path) -> Path:
+    """A small valid mask model at FeatureSpec TINY_SPEC (hop 16)."""
+    return write_tiny(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def full_model_path(tmp_path: Path) -> Path:
+    """The same smoother at the house's own sizes (hop 256, 1025 bins), for engine and device tests."""
+    return write_tiny(tmp_path / "full.onnx", FeatureSpec())
