@@ -107,10 +107,10 @@ def model_folders() -> list[Path]:
     The folders of the environment variable RTVOX_MODELS, `checkpoints` here, `checkpoints` of the source tree, and the
     models that an installed rtvox carries.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).parent
     named = [Path(folder) for folder in os.environ.get("RTVOX_MODELS", "").split(os.pathsep) if folder]
     folders = [*named, Path("checkpoints"), package.parent / "checkpoints", package / "checkpoints"]
-    return [folder for i, folder in enumerate(folders) if folder.is_dir() and folder not in folders[:i]]
+    return list(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
 
 
 def find_model(name: str) -> Path:
