@@ -1,11 +1,12 @@
-"""Bands made in code: compose a song from a seed, render its instruments, return aligned stems and a tune to sing.
+"""Bands made in code: render a song's instruments to aligned stems, with a melody that a singer can put on top.
 
 Enters: a seed, a style and a length. Leaves: `Band`, mono stems "drums", "bass", "other" and "lead" at 48 kHz of equal
 length (none holds a voice: their sum is an accompaniment), with the vocal melody in the same key and time.
-Electronic bands are played by `synth.py`, the others (and some parts of those) by the program `fluidsynth` with a
-General MIDI soundfont, both of Debian: fluid-soundfont-gm (Frank Wen 2000-2008, MIT) and musescore-general-soundfont-small
-(S. Christian Collins and others 2018-2021, MIT, parts CC0 or public domain). TimGM6mb is GPL-2 and is therefore not used.
-Offline; runs in the caller's thread. Same seed, same programs: same samples. Read next: `singing.py`.
+Electronic bands are played by `synth.py`, the others (and some parts of those) by the program `fluidsynth` with one of
+two soundfonts, both Debian packages: fluid-soundfont-gm (Frank Wen 2000-2008, MIT) and
+musescore-general-soundfont-small (S. Christian Collins and others 2018-2021, MIT, parts CC0 or public domain).
+TimGM6mb is GPL-2 and therefore not used. Offline; runs in the caller's thread. Same seed and same packages: same
+samples. Read next: `songs.py`, which composes, and `singing.py`, which sings.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import argparse
 import functools
 import subprocess
 import tempfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,282 +23,94 @@ import mido
 import numpy as np
 import soundfile
 
-from export.recordings.effects import (
-    PEAK,
-    RATE,
-    Array,
-    biquad,
-    chorus,
-    compress,
-    echo,
-    equalise,
-    level,
-    reverb,
-    saturate,
+from export.recordings.effects import PEAK, biquad, chorus, compress, echo, equalise, level, reverb, saturate
+from export.recordings.library import RATE
+from export.recordings.songs import (
+    CLAP,
+    CRASH,
+    HAT,
+    KICK,
+    OPEN,
+    RIDE,
+    SNARE,
+    STICK,
+    STYLES,
+    TAIKO,
+    TOM,
+    Note,
+    Part,
+    Song,
+    compose,
+    generator,
 )
-from export.recordings.synth import Note, draw_patch, drum_kit, play
-from rtvox.errors import AudioFileError, MissingExtraError, ParameterError
+from export.recordings.synth import draw_patch, drum_kit, play
+from rtvox.errors import AudioFileError, MissingExtraError
+from rtvox.features import Array
 
-STYLES = ("electronic", "rock", "pop", "jazz", "strings")
 STEMS = ("drums", "bass", "other", "lead")
 SOUNDFONTS = (Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"), Path("/usr/share/sounds/sf3/MuseScore_General_Lite.sf3"))
 
-SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10), "dorian": (0, 2, 3, 5, 7, 9, 10)}
-# Chord roots as scale degrees, one per bar.
-PROGRESSIONS = {
-    "major": ((0, 4, 5, 3), (0, 3, 4, 3), (5, 3, 0, 4), (0, 5, 3, 4), (3, 0, 4, 5), (0, 2, 3, 4)),
-    "minor": ((0, 5, 2, 6), (0, 3, 5, 4), (0, 6, 5, 6), (0, 0, 5, 6), (5, 6, 0, 0), (0, 2, 6, 3)),
-    "dorian": ((0, 3, 0, 3), (0, 6, 3, 0), (0, 1, 3, 0), (0, 2, 3, 6)),
+# What a drum machine plays for a General MIDI drum.
+MACHINE = {
+    KICK: "kick",
+    SNARE: "snare",
+    CLAP: "clap",
+    HAT: "hat",
+    OPEN: "open",
+    CRASH: "crash",
+    RIDE: "ride",
+    TOM: "tom",
+    STICK: "clap",
+    TAIKO: "tom",
 }
-JAZZ = {"major": ((1, 4, 0, 5), (0, 5, 1, 4), (2, 5, 1, 4)), "minor": ((0, 3, 1, 4), (1, 4, 0, 0)), "dorian": ((0, 3, 0, 3), (1, 4, 0, 0))}
-BPM = {"electronic": (84, 150), "rock": (92, 172), "pop": (76, 128), "jazz": (92, 190), "strings": (56, 104)}
-KICK, SNARE, CLAP, HAT, OPEN, CRASH, RIDE, TOM, STICK, TAIKO = 36, 38, 39, 42, 46, 49, 51, 45, 37, 41
-MACHINE = {KICK: "kick", SNARE: "snare", CLAP: "clap", HAT: "hat", OPEN: "open", CRASH: "crash", RIDE: "ride", TOM: "tom",
-           STICK: "clap", TAIKO: "tom"}  # fmt: skip
-# General MIDI programs, from 0. Choirs and "voice" sounds (52-54, 85, 91) are left out: they come too near a singer.
+# General MIDI programs, from 0. Choirs and what is made of them (52-54, 85, 91, 94) come too near a singer.
 PROGRAMS: dict[str, dict[str, tuple[int, ...]]] = {
-    "electronic": {"bass": (38, 39), "chords": (4, 5, 50, 51, 62, 81, 90), "arp": (6, 11, 12, 46, 80, 81, 98), "pad": (50, 88, 89, 94, 95),
-                   "lead": (80, 81, 82, 84, 87, 12)},
-    "rock": {"bass": (33, 34), "chords": (29, 30, 27), "arp": (27, 25, 26), "pad": (16, 18, 48), "lead": (29, 30, 17)},
-    "pop": {"bass": (33, 34, 38), "chords": (0, 1, 4, 25, 27), "arp": (24, 25, 46, 8, 11), "pad": (48, 50, 89), "lead": (73, 11, 65, 81, 25, 56)},
-    "jazz": {"bass": (32,), "chords": (0, 4, 26), "arp": (11, 26), "pad": (16, 61), "lead": (56, 59, 64, 65, 66, 71, 11)},
-    "strings": {"bass": (42, 43), "chords": (48, 49, 44), "arp": (45, 46, 0), "pad": (48, 49, 60), "lead": (40, 41, 68, 71, 73)},
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one player plays: its stem, its role ("drums", "bass", "chords", "arp", "pad" or "lead") and its notes."""
-
-    stem: str
-    role: str
-    notes: list[Note]
-
-
-@dataclass(frozen=True)
-class Song:
-    """A composition; `melody` is for a singer and no part plays it throughout."""
-
-    style: str
-    bpm: float
-    key: str  # e.g. "A minor"
-    parts: list[Part]
-    melody: list[Note]
+    "electronic": {
+        "bass": (38, 39),
+        "chords": (4, 5, 50, 51, 62, 81, 90),
+        "arp": (6, 11, 12, 46, 80, 81, 98),
+        "pad": (50, 88, 89, 92, 95),
+        "lead": (80, 81, 82, 84, 87, 12),
+    },
+    "rock": {
+        "bass": (33, 34),
+        "chords": (29, 30, 27),
+        "arp": (27, 25, 26),
+        "pad": (16, 18, 48),
+        "lead": (29, 30, 17),
+    },
+    "pop": {
+        "bass": (33, 34, 38),
+        "chords": (0, 1, 4, 25, 27),
+        "arp": (24, 25, 46, 8, 11),
+        "pad": (48, 50, 89),
+        "lead": (73, 11, 65, 81, 25, 56),
+    },
+    "jazz": {
+        "bass": (32,),
+        "chords": (0, 4, 26),
+        "arp": (11, 26),
+        "pad": (16, 61),
+        "lead": (56, 59, 64, 65, 66, 71, 11),
+    },
+    "strings": {
+        "bass": (42, 43),
+        "chords": (48, 49, 44),
+        "arp": (45, 46, 0),
+        "pad": (48, 49, 60),
+        "lead": (40, 41, 68, 71, 73),
+    },
+}
 
 
 @dataclass(frozen=True)
 class Band:
-    """A rendered song: `stems` are (N,) float32 at 48 kHz, aligned, equal in length, and sum to a peak of at most -1 dB."""
+    """A rendered song: `stems` are (N,) float32 at 48 kHz, aligned, equally long; their sum peaks at -1 dB or less."""
 
     stems: dict[str, Array]
     melody: list[Note] = field(repr=False)
     bpm: float
     key: str
-
-
-def _generator(seed: int, style: str, what: str) -> np.random.Generator:
-    if style not in STYLES:
-        raise ParameterError(f"style {style!r} is unknown; choose one of {', '.join(STYLES)}")
-    return np.random.default_rng([seed, zlib.crc32(f"{style}/{what}".encode())])
-
-
-@dataclass(frozen=True)
-class _Harmony:
-    """Key, scale and chords: turns scale degrees into midi numbers."""
-
-    root: int  # 0 to 11
-    mode: str
-    chords: list[int]  # degree of each bar's chord
-
-    def pitch(self, degree: int, near: int) -> int:
-        """The scale's degree (any integer; 7 is an octave up) counted from the tonic next above `near` - 6."""
-        tonic = near - 6 + (self.root - (near - 6)) % 12
-        return tonic + 12 * (degree // 7) + SCALES[self.mode][degree % 7]
-
-    def chord(self, bar: int, near: int, size: int) -> list[int]:
-        """Close voicing around `near` of the bar's chord with `size` stacked thirds."""
-        tones = {self.pitch(self.chords[bar] + 2 * k, 60) % 12 for k in range(size)}
-        return sorted(near - 6 + (t - (near - 6)) % 12 for t in tones)
-
-
-def compose(seed: int, style: str, seconds: float) -> Song:
-    """Write a song of sections (four bars each) that bring players in and out.
-
-    Raises: ParameterError if `style` is unknown.
-    """
-    rng = _generator(seed, style, "song")
-    bpm = float(rng.integers(170, 176)) if style == "electronic" and rng.random() < 0.15 else float(rng.integers(*BPM[style]))
-    bar_s = 240 / bpm
-    bars = int(np.ceil(seconds / bar_s))
-    mode = str(rng.choice(list(SCALES), p=(0.5, 0.4, 0.1) if style in ("pop", "strings") else (0.25, 0.55, 0.2)))
-    table = (JAZZ if style == "jazz" else PROGRESSIONS)[mode]
-    verse, chorus = table[rng.integers(len(table))], table[rng.integers(len(table))]
-    harmony = _Harmony(int(rng.integers(12)), mode, [(verse, chorus)[(b // 8) % 2][b % 4] for b in range(bars + 1)])
-    energy = [float(rng.choice([0.3, 0.65, 1.0], p=[0.2, 0.35, 0.45])) for _ in range(bars // 4 + 1)]
-    names = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-    plan = _Plan(rng, style, bars, bar_s, harmony, energy)
-    return Song(
-        style, bpm, f"{names[harmony.root]} {mode}",
-        [
-            Part("drums", "drums", plan.drums()),
-            Part("bass", "bass", plan.bass()),
-            Part("other", "chords", plan.chords()),
-            Part("other", "pad", plan.pad()),
-            Part("other", "arp", plan.arp()),
-            Part("lead", "lead", plan.tune(near=int(rng.integers(70, 80)), density=0.45, level=0.8)),
-        ],
-        plan.tune(near=65, density=0.85, level=0.8),
-    )  # fmt: skip
-
-
-@dataclass
-class _Plan:
-    """Writes the parts of one song, drawing from one generator."""
-
-    rng: np.random.Generator
-    style: str
-    bars: int
-    bar_s: float
-    harmony: _Harmony
-    energy: list[float]  # of each four-bar section, 0.3 to 1
-
-    def _note(self, midi: int, bar: int, sixteenth: float, length: float, velocity: float) -> Note:
-        """A note at a place in a bar (sixteenths): swung in jazz, loose by hand, exact on a machine."""
-        if self.style == "jazz" and sixteenth % 4 == 2:
-            sixteenth += 0.6
-        loose = 0.0 if self.style == "electronic" else 0.007 * self.rng.standard_normal()
-        start = max(0.0, (bar + sixteenth / 16) * self.bar_s + loose)
-        touch = velocity * (1 if self.style == "electronic" else self.rng.uniform(0.82, 1.1))
-        return Note(int(midi), start, length / 16 * self.bar_s, float(np.clip(touch, 0.05, 1)))
-
-    def _playing(self, chance: float) -> list[int]:
-        """The bars of the sections in which a player takes part: always when loud, with a `chance` when quiet."""
-        plays = [energy > 0.3 or self.rng.random() < chance for energy in self.energy]
-        return [bar for bar in range(self.bars) if plays[bar // 4]]
-
-    def drums(self) -> list[Note]:
-        rng, style = self.rng, self.style
-        half = style == "electronic" and self.bar_s < 1.7 and rng.random() < 0.4
-        four = style == "electronic" and not half and rng.random() < 0.75
-        kicks = [0, 4, 8, 12] if four else [0, *sorted(rng.choice([3, 6, 7, 8, 10, 11, 14], rng.integers(1, 4), replace=False))]
-        snares, hat_step = ([8] if half else [4, 12]), int(rng.choice([1, 2, 2, 4] if style == "electronic" else [2, 2, 4]))
-        backbeat = int(rng.choice([SNARE, CLAP])) if style in ("electronic", "pop") else SNARE
-        offbeat, cymbal = rng.random() < 0.6, int(rng.choice([HAT, HAT, RIDE]))
-        notes, none = [], style == "strings" and rng.random() < 0.5
-        for bar in range(self.bars):
-            energy = self.energy[bar // 4]
-            hit = lambda drum, at, v, bar=bar: notes.append(self._note(drum, bar, at, 1, v))  # noqa: E731
-            if style == "strings":
-                if not none and energy > 0.3:
-                    for at in (0, *rng.choice([6, 8, 12, 14], 2, replace=False)):
-                        hit(TAIKO if energy < 1 else KICK, at, 0.7)
-                continue
-            if bar % 4 == 0 and (energy == 1.0 or bar % 8 == 0):
-                hit(CRASH, 0, 0.7)
-            if style == "jazz":
-                for at, v in ((0, 0.6), (4, 0.75), (6, 0.5), (8, 0.6), (12, 0.75), (14, 0.5)):
-                    hit(RIDE, at, v)
-                for at in (4, 12):
-                    hit(HAT, at, 0.4)
-                for at in rng.choice(16, rng.integers(0, 4), replace=False):
-                    hit(int(rng.choice([SNARE, STICK, KICK])), int(at), rng.uniform(0.2, 0.6))
-                continue
-            if energy > 0.3:
-                for at in kicks:
-                    hit(KICK, at, 0.95)
-                for at in snares:
-                    hit(backbeat, at, 0.9)
-            for at in range(0, 16, hat_step):
-                if energy > 0.3 or at % 4 == 0:
-                    hit(OPEN if four and offbeat and at % 4 == 2 else cymbal, at, 0.75 if at % 4 == 0 else 0.5)
-            if bar % 4 == 3 and rng.random() < 0.7:
-                for at in range(int(rng.choice([8, 12])), 16):
-                    hit(int(rng.choice([SNARE, TOM, SNARE])), at, 0.4 + 0.03 * at)
-        return notes
-
-    def bass(self) -> list[Note]:
-        notes, kind = [], str(self.rng.choice(["eighths", "offbeat", "pattern", "long"]))
-        pattern = [0, *sorted(self.rng.choice(np.arange(2, 16), self.rng.integers(3, 8), replace=False))]
-        for bar in self._playing(0.5):
-            root, fifth = self.harmony.pitch(self.harmony.chords[bar], 36), self.harmony.pitch(self.harmony.chords[bar] + 4, 36)
-            root -= 12 if root > 45 else 0
-            fifth -= 12 if fifth > 48 else 0
-            if self.style == "jazz":
-                after = self.harmony.pitch(self.harmony.chords[bar + 1], 36)
-                walk = [root, *(int(m) for m in self.rng.choice(self.harmony.chord(bar, 42, 4), 2)), after + int(self.rng.choice([-1, 1, 2]))]
-                notes += [self._note(m, bar, 4 * k, 3.8, 0.8) for k, m in enumerate(walk)]
-            elif self.style == "strings" or kind == "long":
-                notes.append(self._note(root, bar, 0, 15.5, 0.8))
-            elif kind == "pattern":
-                notes += [self._note(root + int(self.rng.choice([0, 0, 0, 12])) if at else root, bar, at, 1.6, 0.8) for at in pattern]
-            else:
-                first = 2 if kind == "offbeat" and self.style == "electronic" else 0
-                step = 4 if first else 2
-                notes += [self._note(fifth if at == 14 else root, bar, at, 1.7, 0.85) for at in range(first, 16, step)]
-        return notes
-
-    def chords(self) -> list[Note]:
-        rng, notes = self.rng, []
-        size = 4 if self.style == "jazz" else 3
-        rhythm = [0, *sorted(rng.choice([3, 6, 8, 10, 12, 14], rng.integers(1, 4), replace=False))]
-        drive = list(range(0, 16, 2)) if rng.random() < 0.6 else [0, 4, 6, 8, 12, 14]
-        for bar in self._playing(0.3):
-            if self.style == "rock":  # power chords: root, fifth, octave
-                low = self.harmony.pitch(self.harmony.chords[bar], 44)
-                places, length, tones = (drive, 1.8, [low, low + 7, low + 12]) if self.energy[bar // 4] < 1 else ([0, 8], 7.8, [low, low + 7, low + 12])
-            elif self.style == "strings":
-                places, length, tones = [0], 15.8, self.harmony.chord(bar, 58, size)
-            else:
-                places, length, tones = rhythm, float(rng.choice([1.5, 3])), self.harmony.chord(bar, 60, size)
-            notes += [self._note(m, bar, at, length, 0.7) for at in places for m in tones]
-        return notes
-
-    def pad(self) -> list[Note]:
-        if self.rng.random() < 0.25:
-            return []
-        size = int(self.rng.integers(3, 5))
-        return [self._note(m, bar, 0, 15.9, 0.6) for bar in range(self.bars) for m in self.harmony.chord(bar, 62, size)
-                if self.energy[bar // 4] != 0.65 or self.style == "electronic"]  # fmt: skip
-
-    def arp(self) -> list[Note]:
-        if self.style == "jazz" or self.rng.random() < (0.15 if self.style == "electronic" else 0.5):
-            return []
-        step = int(self.rng.choice([1, 2]))
-        order = self.rng.integers(0, 6, 16 // step)
-        gaps = self.rng.random(16 // step) < 0.2
-        high, notes = int(self.rng.integers(62, 74)), []
-        for bar in range(self.bars):
-            if self.energy[bar // 4] == 0.65 and self.style != "electronic":
-                continue
-            tones = self.harmony.chord(bar, high, 3)
-            tones = tones + [t + 12 for t in tones]
-            notes += [self._note(tones[order[k]], bar, k * step, 0.8 * step, 0.7) for k in range(16 // step) if not gaps[k]]
-        return notes
-
-    def tune(self, near: int, density: float, level: float) -> list[Note]:
-        """Phrases of two bars on a few rhythms: chord tones on the beat, steps between, and breath at the end.
-
-        Monophonic; stays within an octave and a fifth around `near`; `density` is the share of phrases that sound.
-        """
-        rng, degree, notes = self.rng, 0, list[Note]()
-        places = np.arange(0, 28, 2)
-        rhythms = [np.sort(rng.choice(places, rng.integers(4, 11), replace=False)) for _ in range(3)]
-        for bar in range(0, self.bars - 1, 2):
-            if rng.random() > density:
-                continue
-            starts = rhythms[rng.integers(len(rhythms))]
-            for k, at in enumerate(starts):
-                here = bar + int(at) // 16
-                degree += int(rng.choice([-2, -1, -1, 0, 1, 1, 2, 4 if rng.random() < 0.2 else 1]))
-                degree = int(np.clip(degree, -4, 7))
-                if at % 8 == 0 or k == len(starts) - 1:  # move to the nearest chord tone
-                    chord = {(self.harmony.chords[here] + 2 * j) % 7 for j in range(3)}
-                    degree = min(range(degree - 2, degree + 3), key=lambda d: (d % 7 not in chord, abs(d - degree)))
-                until = starts[k + 1] if k + 1 < len(starts) else min(at + rng.choice([4, 6, 8]), 30)
-                length = float(until - at) * (0.98 if rng.random() < 0.8 else 0.7)
-                notes.append(self._note(self.harmony.pitch(degree, near), here, int(at) % 16, length, level))
-        return [Note(a.midi, a.start, min(a.duration, b.start - a.start), a.velocity) for a, b in zip(notes, notes[1:], strict=False)
-                if b.start - a.start > 0.03] + notes[-1:]  # fmt: skip
 
 
 def fluid(notes: Sequence[Note], program: int, n: int, soundfont: Path, drums: bool = False) -> Array:
@@ -316,18 +128,24 @@ def fluid(notes: Sequence[Note], program: int, n: int, soundfont: Path, drums: b
     track.append(mido.Message("program_change", channel=channel, program=program))
     now = 0
     for at, on, midi, velocity in sorted(events):
-        track.append(mido.Message("note_on" if on else "note_off", channel=channel, note=midi, velocity=velocity, time=at - now))
+        kind = "note_on" if on else "note_off"
+        track.append(mido.Message(kind, channel=channel, note=midi, velocity=velocity, time=at - now))
         now = at
     with tempfile.TemporaryDirectory() as folder:
         song, sound = Path(folder, "part.mid"), Path(folder, "part.wav")
         mido.MidiFile(ticks_per_beat=ticks, tracks=[track]).save(song)
-        command = ["fluidsynth", "-ni", "-q", "-g", "0.3", "-r", str(RATE), "-R", "0", "-C", "0", "-o", "synth.dynamic-sample-loading=1",
-                   "-F", str(sound), "-T", "wav", "-O", "s16", str(soundfont), str(song)]  # fmt: skip
+        dry = ["-g", "0.3", "-R", "0", "-C", "0", "-o", "synth.dynamic-sample-loading=1"]
+        form = ["-F", str(sound), "-T", "wav", "-O", "s16", "-r", str(RATE)]
         try:
+            if not soundfont.exists():  # fluidsynth would play silence
+                raise FileNotFoundError(soundfont)
+            command = ["fluidsynth", "-ni", "-q", *dry, *form, str(soundfont), str(song)]
             subprocess.run(command, check=True, capture_output=True)
         except (FileNotFoundError, subprocess.CalledProcessError) as error:
-            raise MissingExtraError(f"fluidsynth could not play with {soundfont}; install the Debian packages fluidsynth, "
-                                    "fluid-soundfont-gm and musescore-general-soundfont-small") from error  # fmt: skip
+            raise MissingExtraError(
+                f"fluidsynth could not play with {soundfont}; install the Debian packages fluidsynth, "
+                "fluid-soundfont-gm and musescore-general-soundfont-small"
+            ) from error
         stereo = soundfile.read(sound, dtype="float32", always_2d=True)[0]
     out = np.zeros(n, np.float32)
     mono = stereo.mean(1)[:n]
@@ -359,7 +177,8 @@ def _guitar(x: Array, rng: np.random.Generator) -> Array:
     """Amplifier and cabinet: distortion between two filters."""
     x = saturate(biquad(x, "high", 90), float(np.exp(rng.uniform(np.log(3), np.log(40)))), rng.uniform(0, 0.2))
     x = biquad(biquad(x, "low", rng.uniform(3800, 6500)), "low", rng.uniform(5000, 8000))
-    return biquad(biquad(x, "bell", rng.uniform(90, 160), rng.uniform(0, 5)), "bell", rng.uniform(2000, 3500), rng.uniform(0, 6))
+    x = biquad(x, "bell", rng.uniform(90, 160), rng.uniform(0, 5))
+    return biquad(x, "bell", rng.uniform(2000, 3500), rng.uniform(0, 6))
 
 
 def _sound(song: Song, part: Part, n: int, rng: np.random.Generator, soundfont: Path, machine: bool) -> Array:
@@ -368,7 +187,8 @@ def _sound(song: Song, part: Part, n: int, rng: np.random.Generator, soundfont: 
     if part.role == "drums":
         if machine:
             return _machine(part.notes, n, rng)
-        return fluid(part.notes, int(rng.choice([24, 25, 26] if electronic else [0, 0, 8, 16])), n, soundfont, drums=True)
+        kit = int(rng.choice([24, 25, 26] if electronic else [0, 0, 8, 16]))
+        return fluid(part.notes, kit, n, soundfont, drums=True)
     if electronic and rng.random() < 0.8:
         role = {"chords": "stab", "arp": "pluck"}.get(part.role, part.role)
         sound = play(part.notes, draw_patch(rng, role), n, rng)
@@ -379,7 +199,8 @@ def _sound(song: Song, part: Part, n: int, rng: np.random.Generator, soundfont: 
     if rng.random() < 0.3 and part.role != "bass":
         sound = chorus(sound, rng)
     if rng.random() < (0.6 if electronic else 0.3) and part.role in ("arp", "lead", "chords"):
-        sound = echo(sound, 60 / song.bpm * float(rng.choice([0.5, 0.75, 1.0])), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.6))
+        beats = float(rng.choice([0.5, 0.75, 1.0]))
+        sound = echo(sound, 60 / song.bpm * beats, rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.6))
     return sound
 
 
@@ -394,11 +215,13 @@ def render_band(seed: int, style: str, seconds: float, rooms: Sequence[Path] = (
 
     Raises: ParameterError for an unknown style; MissingExtraError without fluidsynth and its soundfonts.
     """
-    song, rng = compose(seed, style, seconds), _generator(seed, style, "sound")
+    song, rng = compose(seed, style, seconds), generator(seed, style, "sound")
     n, electronic = round(seconds * RATE), style == "electronic"
     soundfont, machine = SOUNDFONTS[rng.integers(len(SOUNDFONTS))], electronic and rng.random() < 0.85
     kicks = [note for note in song.parts[0].notes if note.midi == KICK]
-    pump = _pump(n, kicks, rng.uniform(0.3, 0.95), rng.uniform(0.12, 0.3)) if electronic and rng.random() < 0.75 else None
+    pump = None
+    if electronic and rng.random() < 0.75:
+        pump = _pump(n, kicks, rng.uniform(0.3, 0.95), rng.uniform(0.12, 0.3))
     stems = {stem: np.zeros(n, np.float32) for stem in STEMS}
     for part in song.parts:
         sound = level(_sound(song, part, n, rng, soundfont, machine), -20 + rng.uniform(-4, 2))

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-import soundfile
 from scipy import ndimage, signal
 
-Array = npt.NDArray[np.float32]
+from export.recordings.library import RATE, read_mono
+from rtvox.features import Array
 
-RATE = 48_000  # Hz, of everything in this package
 PEAK = 0.89  # -1 dB: 16-bit files keep some headroom
 
 
@@ -47,7 +45,7 @@ def biquad(x: Array, kind: str, freq_hz: float, gain_db: float = 0.0, q: float =
         b = [a * (a + 1 - s * (a - 1) * cos + root), s * 2 * a * (a - 1 - s * (a + 1) * cos),
              a * (a + 1 - s * (a - 1) * cos - root)]  # fmt: skip
         d = [a + 1 + s * (a - 1) * cos + root, s * -2 * (a - 1 + s * (a + 1) * cos), a + 1 + s * (a - 1) * cos - root]
-    return signal.lfilter(b, d, x).astype(np.float32)
+    return np.asarray(signal.lfilter(b, d, x), np.float32)
 
 
 def equalise(x: Array, rng: np.random.Generator, most_db: float = 5.0) -> Array:
@@ -73,7 +71,7 @@ def compress(x: Array, threshold_db: float, ratio: float, release_ms: float = 12
     for i in range(1, n):  # falls as fast as asked, rises with the release
         slow[i] = min(slow[i], slow[i - 1] + decay)
     gain = 10 ** (np.interp(np.arange(len(x)), np.arange(n) * hop + hop / 2, slow) / 20)
-    return (x * gain).astype(np.float32)
+    return np.asarray((x * gain), np.float32)
 
 
 def saturate(x: Array, drive: float, bias: float = 0.0) -> Array:
@@ -86,7 +84,7 @@ def saturate(x: Array, drive: float, bias: float = 0.0) -> Array:
         return x
     up = signal.resample_poly(x / peak * drive, 2, 1)
     y = signal.resample_poly(np.tanh(up + bias) - np.tanh(bias), 1, 2)[: len(x)]
-    return (y * (rms / max(float(np.sqrt(np.mean(y**2))), 1e-9))).astype(np.float32)
+    return np.asarray((y * (rms / max(float(np.sqrt(np.mean(y**2))), 1e-9))), np.float32)
 
 
 def echo(x: Array, time_s: float, feedback: float, wet: float) -> Array:
@@ -119,9 +117,7 @@ def room_response(rng: np.random.Generator, rooms: Sequence[Path] = (), most_s: 
         (N,) of unit energy; the direct sound is not in it.
     """
     if rooms and rng.random() < 0.5:
-        x, rate = soundfile.read(rooms[rng.integers(len(rooms))], dtype="float32", always_2d=True)
-        mono = x.mean(1)[: int(most_s * rate)]
-        response = mono if rate == RATE else signal.resample_poly(mono, RATE, rate)
+        response = read_mono(rooms[int(rng.integers(len(rooms)))])[: int(most_s * RATE)]
     else:
         t60 = np.exp(rng.uniform(np.log(0.25), np.log(most_s)))
         time = np.arange(int(t60 * RATE)) / RATE
@@ -131,14 +127,14 @@ def room_response(rng: np.random.Generator, rooms: Sequence[Path] = (), most_s: 
         response = dark * np.exp(-6.9 * time / t60) + (noise - dark) * np.exp(-6.9 * time / (t60 * 0.5))
         response = np.concatenate([np.zeros(int(rng.uniform(0, 0.04) * RATE)), response])
     energy = float(np.sqrt(np.sum(response.astype(np.float64) ** 2)))
-    return (response / max(energy, 1e-9)).astype(np.float32)
+    return np.asarray((response / max(energy, 1e-9)), np.float32)
 
 
 def reverb(x: Array, rng: np.random.Generator, wet: float, rooms: Sequence[Path] = ()) -> Array:
     """Put the sound into a drawn room; `wet` is the room's rms against the dry sound's. Same length as `x`."""
     tail = signal.oaconvolve(x, room_response(rng, rooms))[: len(x)]
     rms_dry, rms_tail = np.sqrt(np.mean(x**2)), np.sqrt(np.mean(tail**2))
-    return (x + tail * (wet * rms_dry / max(float(rms_tail), 1e-9))).astype(np.float32)
+    return np.asarray((x + tail * (wet * rms_dry / max(float(rms_tail), 1e-9))), np.float32)
 
 
 def level(x: Array, rms_db: float) -> Array:
@@ -149,4 +145,4 @@ def level(x: Array, rms_db: float) -> Array:
     if not len(sounding) or sounding.mean() < 1e-14:
         return x
     gain = min(10 ** (rms_db / 20) / np.sqrt(sounding.mean()), PEAK / float(np.abs(x).max()))
-    return (x * gain).astype(np.float32)
+    return np.asarray((x * gain), np.float32)

@@ -1,7 +1,7 @@
 """Singers made from readers: spoken sentences are laid on the notes of a melody with the vocoder WORLD.
 
-Enters: a spoken recording (mono) and a melody (`bands.compose` writes one for each band). Leaves: a sung voice (N,) mono
-float32 at 48 kHz, aligned with the melody's times. Each syllable's vowel is stretched over its note (or several: a
+Enters: a spoken recording (mono) and a melody (`songs.compose` writes one for each band). Leaves: a sung voice (N,),
+mono float32 at 48 kHz, aligned with the melody's times. Each syllable's vowel is stretched over its note (or several: a
 melisma), its consonants keep their speed and come before the beat; glides, vibrato, drift, formants, breath and studio
 effects are drawn at random, so that two or three readers become many singers. Offline; runs in the caller's thread.
 Read next: `effects.py`.
@@ -21,14 +21,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyworld
-import soundfile
 import soxr
 from scipy import ndimage, signal
 
-from export.recordings.bands import compose, pick_style, room_files, write_flac
-from export.recordings.effects import RATE, Array, biquad, chorus, compress, echo, equalise, level, reverb, saturate
-from export.recordings.synth import Note
+from export.recordings.bands import pick_style, room_files, write_flac
+from export.recordings.effects import biquad, chorus, compress, echo, equalise, level, reverb, saturate
+from export.recordings.library import RATE, read_mono
+from export.recordings.songs import MIDDLE_A_HZ, Note, compose
 from rtvox.errors import AudioFileError, ParameterError
+from rtvox.features import Array
 
 Double = npt.NDArray[np.float64]
 
@@ -120,7 +121,8 @@ class _Score:
 
 def _lay(melody: Sequence[Note], found: list[Syllable], frames: int, rng: np.random.Generator) -> _Score:
     """Lay syllables on notes."""
-    score = _Score(np.full(frames, -1.0), np.full(frames, np.nan), np.zeros(frames), np.zeros(frames), np.zeros(frames, bool))
+    silent, unknown = np.full(frames, -1.0), np.full(frames, np.nan)
+    score = _Score(silent, unknown, np.zeros(frames), np.zeros(frames), np.zeros(frames, bool))
     k, which = 0, int(rng.integers(len(found)))
     melisma = rng.uniform(0, 0.35)
     while k < len(melody):
@@ -148,7 +150,7 @@ def _lay(melody: Sequence[Note], found: list[Syllable], frames: int, rng: np.ran
         score.held[begin : begin + hold] = True
         loud = 10 ** (rng.uniform(-5, 0) / 20)
         shape = np.linspace(1, rng.uniform(0.5, 1.1), stop - begin)
-        shape[: 6] *= np.linspace(0.6, 1, 6)
+        shape[:6] *= np.linspace(0.6, 1, 6)
         shape[-6:] *= np.linspace(1, 0.3, 6)
         score.gain[begin - onset : begin] = loud * 0.9
         score.gain[begin:stop] = loud * shape
@@ -168,7 +170,7 @@ def _pitch_curve(score: _Score, rng: np.random.Generator, tuned: bool) -> Double
     near = np.interp(np.arange(len(score.pitch)), known, np.arange(len(known)))
     steps = score.pitch[known[np.round(near).astype(int)]]
     if tuned:
-        return ndimage.uniform_filter1d(steps, 3)
+        return np.asarray(ndimage.uniform_filter1d(steps, 3))
     glide = int(rng.integers(8, 26))  # 40 to 130 ms
     curve = signal.convolve(np.pad(steps, glide, mode="edge"), signal.windows.hann(2 * glide + 1) / glide, mode="valid")
     rate, depth = rng.uniform(4.5, 6.5), rng.uniform(0.1, 0.7)  # Hz, semitones
@@ -178,13 +180,14 @@ def _pitch_curve(score: _Score, rng: np.random.Generator, tuned: bool) -> Double
     curve += ndimage.gaussian_filter1d(rng.standard_normal(len(curve)), 25) * rng.uniform(0.2, 1.0)  # a few to 12 cents
     if rng.random() < 0.5:
         curve -= rng.uniform(0.3, 1.5) * np.exp(-np.maximum(score.age, 0) / 0.05) * (score.age < 0.3)
-    return curve
+    return np.asarray(curve)
 
 
 def _octave(melody: Sequence[Note], speech_hz: float, formants: float, rng: np.random.Generator) -> int:
     """Semitones (a multiple of 12) that bring the melody somewhat above where the reader speaks."""
-    comfortable = 69 + 12 * np.log2(speech_hz * formants / 440) + rng.uniform(1, 9)
-    return 12 * round((comfortable - float(np.median([note.midi for note in melody]))) / 12)
+    comfortable = 69.0 + 12 * np.log2(speech_hz * formants / MIDDLE_A_HZ) + rng.uniform(1, 9)
+    octaves: int = round((float(comfortable) - float(np.median([note.midi for note in melody]))) / 12)
+    return 12 * octaves
 
 
 def _move_formants(spectra: Double, ratio: float) -> Double:
@@ -251,11 +254,12 @@ def sing(voice: Array, sample_rate: int, melody: Sequence[Note], seed: int, *, s
     spectra *= (score.gain**2 * even * (score.source >= 0))[:, None]
     spectra = np.maximum(_move_formants(spectra, formants), 1e-16)
     breath = np.clip(_move_formants(breath, formants), 0, 1) ** rng.uniform(0.7, 1.8)
-    sung = np.where(score.held | (found.f0[low] > 0), 440 * 2 ** ((curve - 69) / 12), 0.0)
+    sung = np.where(score.held | (found.f0[low] > 0), MIDDLE_A_HZ * 2 ** ((curve - 69) / 12), 0.0)
 
     def voice_of(cents: float) -> Array:
         drift = ndimage.gaussian_filter1d(rng.standard_normal(len(sung)), 30) * 40 if cents else 0.0
-        y = pyworld.synthesize(sung * 2 ** ((cents + drift) / 1200), spectra, breath, RATE, 1000 * FRAME_S)
+        f0 = sung * 2 ** ((cents + drift) / 1200)
+        y = pyworld.synthesize(f0, spectra, breath, RATE, 1000 * FRAME_S)
         return np.pad(y, (0, max(0, length - len(y))))[:length].astype(np.float32)
 
     x = voice_of(0.0)
@@ -279,11 +283,10 @@ def read_voices(data: Path, speaker: str, rng: np.random.Generator, seconds: flo
             paths = [row["path"] for row in csv.DictReader(file) if row["path"].startswith(f"voice/{speaker}/")]
         pieces: list[Array] = []
         for path in rng.permutation(paths):
-            x, rate = soundfile.read(data / str(path), dtype="float32", always_2d=True)
-            pieces.append(level(soxr.resample(x.mean(1), rate, RATE), -20))
+            pieces.append(level(read_mono(data / str(path)), -20))
             if sum(map(len, pieces)) > seconds * RATE:
                 break
-    except (OSError, soundfile.LibsndfileError) as error:
+    except OSError as error:
         raise AudioFileError(f"cannot read {data}: {error}; name the folder with --data") from error
     if not pieces:
         raise AudioFileError(f"no recording of {speaker} in {data / 'index.csv'}; name another --data")

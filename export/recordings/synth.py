@@ -10,19 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import signal
 
-from export.recordings.effects import RATE, Array, biquad
-
-
-@dataclass(frozen=True)
-class Note:
-    """One note: midi number (60 is middle C), start and duration in seconds, loudness 0 to 1."""
-
-    midi: int
-    start: float
-    duration: float
-    velocity: float = 0.8
+from export.recordings.effects import biquad
+from export.recordings.library import RATE
+from export.recordings.songs import MIDDLE_A_HZ, Note
+from rtvox.features import Array
 
 
 @dataclass(frozen=True)
@@ -45,24 +39,85 @@ class Patch:
 
 def draw_patch(rng: np.random.Generator, role: str) -> Patch:
     """Draw a patch for "pad", "pluck", "bass", "lead" or "stab"."""
-    log = lambda low, high: float(np.exp(rng.uniform(np.log(low), np.log(high))))  # noqa: E731
+
+    def log(low: float, high: float) -> float:
+        return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
     wave = str(rng.choice(["saw", "saw", "square"]))
     if role == "pad":
-        return Patch("saw", int(rng.integers(3, 8)), log(6, 30), rng.uniform(0, 0.2), log(0.05, 0.6), 0.5, 0.85,
-                     log(0.2, 1), log(500, 6000), rng.uniform(0, 1.5), log(0.5, 3), 0.8)  # fmt: skip
+        return Patch(
+            wave="saw",
+            voices=int(rng.integers(3, 8)),
+            detune_cents=log(6, 30),
+            sub=rng.uniform(0, 0.2),
+            attack_s=log(0.05, 0.6),
+            decay_s=0.5,
+            sustain=0.85,
+            release_s=log(0.2, 1),
+            cutoff_hz=log(500, 6000),
+            sweep_octaves=rng.uniform(0, 1.5),
+            filter_decay_s=log(0.5, 3),
+            resonance=0.8,
+        )
     if role == "pluck":
-        return Patch(wave, int(rng.integers(1, 4)), log(3, 15), 0, 0.002, log(0.08, 0.5), rng.uniform(0, 0.2),
-                     log(0.05, 0.3), log(200, 1200), rng.uniform(2, 5), log(0.05, 0.3), rng.uniform(0.7, 5))  # fmt: skip
+        return Patch(
+            wave=wave,
+            voices=int(rng.integers(1, 4)),
+            detune_cents=log(3, 15),
+            sub=0.0,
+            attack_s=0.002,
+            decay_s=log(0.08, 0.5),
+            sustain=rng.uniform(0, 0.2),
+            release_s=log(0.05, 0.3),
+            cutoff_hz=log(200, 1200),
+            sweep_octaves=rng.uniform(2, 5),
+            filter_decay_s=log(0.05, 0.3),
+            resonance=rng.uniform(0.7, 5),
+        )
     if role == "bass":
-        return Patch(wave, int(rng.integers(1, 4)), log(4, 20), rng.uniform(0, 0.9), 0.003, log(0.1, 0.6),
-                     rng.uniform(0.3, 0.9), 0.05, log(80, 900), rng.uniform(0.5, 4), log(0.05, 0.5),
-                     rng.uniform(0.7, 6))  # fmt: skip
+        return Patch(
+            wave=wave,
+            voices=int(rng.integers(1, 4)),
+            detune_cents=log(4, 20),
+            sub=rng.uniform(0, 0.9),
+            attack_s=0.003,
+            decay_s=log(0.1, 0.6),
+            sustain=rng.uniform(0.3, 0.9),
+            release_s=0.05,
+            cutoff_hz=log(80, 900),
+            sweep_octaves=rng.uniform(0.5, 4),
+            filter_decay_s=log(0.05, 0.5),
+            resonance=rng.uniform(0.7, 6),
+        )
     if role == "lead":
-        return Patch(str(rng.choice(["saw", "square", "sine"])), int(rng.integers(1, 6)), log(3, 25), 0, log(0.003, 0.05),
-                     0.3, rng.uniform(0.5, 0.9), log(0.05, 0.4), log(900, 7000), rng.uniform(0, 2), log(0.1, 1),
-                     rng.uniform(0.7, 3))  # fmt: skip
-    return Patch("saw", int(rng.integers(5, 9)), log(8, 35), rng.uniform(0, 0.3), 0.004, log(0.1, 0.4),
-                 rng.uniform(0.1, 0.6), log(0.05, 0.2), log(1500, 9000), rng.uniform(0, 2), log(0.1, 0.4), 0.8)  # fmt: skip
+        return Patch(
+            wave=str(rng.choice(["saw", "square", "sine"])),
+            voices=int(rng.integers(1, 6)),
+            detune_cents=log(3, 25),
+            sub=0.0,
+            attack_s=log(0.003, 0.05),
+            decay_s=0.3,
+            sustain=rng.uniform(0.5, 0.9),
+            release_s=log(0.05, 0.4),
+            cutoff_hz=log(900, 7000),
+            sweep_octaves=rng.uniform(0, 2),
+            filter_decay_s=log(0.1, 1),
+            resonance=rng.uniform(0.7, 3),
+        )
+    return Patch(
+        wave="saw",
+        voices=int(rng.integers(5, 9)),
+        detune_cents=log(8, 35),
+        sub=rng.uniform(0, 0.3),
+        attack_s=0.004,
+        decay_s=log(0.1, 0.4),
+        sustain=rng.uniform(0.1, 0.6),
+        release_s=log(0.05, 0.2),
+        cutoff_hz=log(1500, 9000),
+        sweep_octaves=rng.uniform(0, 2),
+        filter_decay_s=log(0.1, 0.4),
+        resonance=0.8,
+    )
 
 
 def oscillator(wave: str, freq_hz: float, phase: float, n: int) -> Array:
@@ -71,19 +126,19 @@ def oscillator(wave: str, freq_hz: float, phase: float, n: int) -> Array:
     Reference: Välimäki and Huovilainen, "Antialiasing oscillators in subtractive synthesis" (2007): polyBLEP.
     """
     step = freq_hz / RATE
-    ramp = (phase + step * np.arange(n)) % 1.0
+    ramp = np.asarray((phase + step * np.arange(n)) % 1.0, np.float64)
     if wave == "sine":
-        return np.sin(2 * np.pi * ramp).astype(np.float32)
+        return np.asarray(np.sin(2 * np.pi * ramp), np.float32)
 
-    def saw(p: Array) -> Array:
+    def saw(p: npt.NDArray[np.float64]) -> Array:
         y = 2 * p - 1
         low, high = p < step, p > 1 - step
         a, b = p[low] / step, (p[high] - 1) / step
         y[low] -= a + a - a * a - 1
         y[high] -= b * b + b + b + 1
-        return y.astype(np.float32)
+        return np.asarray(y, np.float32)
 
-    return saw(ramp) if wave == "saw" else (saw(ramp) - saw((ramp + 0.5) % 1.0)).astype(np.float32)
+    return saw(ramp) if wave == "saw" else saw(ramp) - saw(np.asarray((ramp + 0.5) % 1.0))
 
 
 def _sweep(x: Array, cutoff_hz: float, octaves: float, decay_s: float, q: float) -> Array:
@@ -117,7 +172,7 @@ def play(notes: Iterable[Note], patch: Patch, n: int, rng: np.random.Generator) 
 def _tone(note: Note, p: Patch, rng: np.random.Generator) -> Array:
     held = int(note.duration * RATE)
     n = held + int(p.release_s * RATE)
-    freq = 440 * 2 ** ((note.midi - 69) / 12)
+    freq = MIDDLE_A_HZ * 2 ** ((note.midi - 69) / 12)
     x = np.zeros(n, np.float32)
     for k in range(p.voices):
         spread = 0.0 if p.voices == 1 else (2 * k / (p.voices - 1) - 1) * p.detune_cents

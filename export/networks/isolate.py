@@ -1,0 +1,140 @@
+"""`isolate`: a causal U-Net over spectra that finds the voice in a song.
+
+In: complex spectra of the mix (real and imaginary as the last axis). Out: the spectra of the voice, of the rest, or of
+anything between (`part`). Bins are pooled to bands (one bin each up to 2 kHz, wider above), a U-Net with recurrent layers
+estimates one gain per band, and the gains are applied to the mix's own spectrum: the phase is the input's, silence in is
+silence out, and the voice is never louder than the mix. Training stays in the band domain (see `losses.py`).
+
+Sources: Jansson et al. 2017, "Singing voice separation with deep U-Net convolutional networks"; Choi et al. 2020
+(frequency mixing); Le et al. 2021, "DPCRN" (recurrent bottleneck with weights shared along frequency).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.networks.streaming import CausalConv, FrameConv, FrequencyMix, TimeGRU
+from rtvox.features import FeatureSpec
+
+COMPRESSION = 0.3  # |X|^0.3: loudness-like, keeps quiet partials visible (usual in enhancement, e.g. DeepFilterNet)
+EPSILON = 1e-7  # mean power under which a band is silence: about -70 dB of a full-scale sine spread over its window
+LINEAR_HZ = 2000.0  # below it every bin is a band: the partials of a low voice are 3 bins apart
+PATCH = 4  # bands that share a position of the U-Net's top level
+
+
+def band_edges(spec: FeatureSpec, bands: int) -> list[int]:
+    """Return bands + 1 bin numbers: one bin per band up to LINEAR_HZ, then widths that grow evenly up to K."""
+    linear = round(LINEAR_HZ * spec.n_fft / spec.sample_rate)
+    steps = np.arange(1, bands - linear + 1)
+    low, high = 1.0, 2.0  # growth per band, by bisection
+    for _ in range(60):
+        growth = (low + high) / 2
+        low, high = (growth, high) if linear + np.sum(growth**steps) < spec.n_bins else (low, growth)
+    return [*range(linear + 1), *(linear + np.round(np.cumsum(low**steps))).astype(int).tolist()]
+
+
+class Isolate(nn.Module):
+    """The network. `states` names its memory in order; `zero_state` makes a silent one."""
+
+    role = "mask"
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        bands: int = 192,
+        channels: tuple[int, ...] = (32, 48, 80),
+        hidden: tuple[int, ...] = (0, 64, 128),
+        recurrent: int = 2,
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.edges = band_edges(spec, bands)
+        widths = torch.tensor([b - a for a, b in pairwise(self.edges)])
+        self.linear = int((widths.cumsum(0) == torch.arange(1, bands + 1)).sum())
+        band_of_bin = torch.repeat_interleave(torch.arange(bands), widths)
+        pool = (band_of_bin[self.linear :, None] == torch.arange(self.linear, bands)) / widths[self.linear :]
+        self.register_buffer("pool", pool.float(), persistent=False)
+        self.register_buffer("band_of_bin", band_of_bin, persistent=False)
+        sizes = [bands // PATCH >> i for i in range(len(channels))]
+        self.enter = CausalConv(1, channels[0], bands, time=3, width=2 * PATCH, stride=PATCH)
+        self.down = nn.ModuleList(
+            FrameConv(i, o, width=5, stride=2) for i, o in pairwise(channels)
+        )
+        self.level = nn.ModuleList(
+            Level(c, f, h, recurrent if f == sizes[-1] else 1) for c, f, h in zip(channels, sizes, hidden, strict=True)
+        )
+        self.up = nn.ModuleList(
+            FrameConv(i, o, up=True) for o, i in reversed(list(pairwise(channels)))
+        )
+        self.leave = FrameConv(channels[0], channels[0])
+        self.head = nn.Conv2d(channels[0], PATCH, 1)
+        self.states = ["enter", *(f"level{i}_{n}" for i, m in enumerate(self.level) for n in range(len(m.recur)))]
+
+    def state_shapes(self) -> list[tuple[int, ...]]:
+        """Return the shape of each state tensor, without the batch axis, in the order of `states`."""
+        recurrent = [layer for level in self.level for layer in level.recur]
+        return [layer.state_shape for layer in (self.enter, *recurrent)]
+
+    def zero_state(self, batch: int = 1) -> list[Tensor]:
+        """Return the state of a silent past."""
+        return [torch.zeros(batch, *shape) for shape in self.state_shapes()]
+
+    def forward(self, spectrum: Tensor, part: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Filter frames.
+
+        Args:
+            spectrum: (B, T, K, 2) real and imaginary parts of the mix.
+            part: (1,) 0 = voice, 0.5 = the mix as it is, 1 = everything but the voice.
+            state: tensors of `state_shapes`, each with a leading B.
+
+        Returns:
+            (B, T, K, 2) spectra and the next state. Delay: none.
+        """
+        gains, state = self.gains(self.pooled(spectrum.square().sum(-1)), state)
+        voice, rest = torch.clamp(2.0 - 2.0 * part, 0.0, 1.0), torch.clamp(2.0 * part, 0.0, 1.0)
+        gains = rest + (voice - rest) * gains
+        return gains[..., self.band_of_bin, None] * spectrum, state
+
+    def pooled(self, bins: Tensor) -> Tensor:
+        """Average (..., K) bins to (..., F) bands; the lowest are bins themselves."""
+        return torch.cat([bins[..., : self.linear], bins[..., self.linear :] @ self.pool], -1)
+
+    def gains(self, power: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return (B, T, F) gains in 0..1 that leave the voice, from the (B, T, F) power of the mix, and the next state."""
+        x, last = self.enter(((power + EPSILON) ** (COMPRESSION / 2))[:, None], state[0])
+        old, new = state[1:], [last]
+        skips: list[Tensor] = []
+        for i, level in enumerate(self.level):
+            if i:
+                x = self.down[i - 1](x)
+            x, last = level(x, old)
+            old, new = old[len(last) :], new + last
+            skips.append(x)
+        x = skips.pop()
+        for up in self.up:
+            x = up(x) + skips.pop()
+        gains = torch.sigmoid(self.head(self.leave(x)))
+        return gains.permute(0, 2, 3, 1).flatten(2), new
+
+
+class Level(nn.Module):
+    """What happens at one resolution: frequency mixing, and `recurrent` rounds of memory and mixing (if hidden > 0)."""
+
+    def __init__(self, channels: int, positions: int, hidden: int, recurrent: int) -> None:
+        super().__init__()
+        rounds = recurrent if hidden else 0
+        self.recur = nn.ModuleList(TimeGRU(channels, positions, hidden) for _ in range(rounds))
+        self.mix = nn.ModuleList(FrequencyMix(positions, 16) for _ in range(rounds + 1))
+
+    def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Map (B, C, T, F) to the same shape, and the state to the next."""
+        x, new = self.mix[0](x), []
+        for recur, mix, old in zip(self.recur, self.mix[1:], state, strict=False):
+            x, memory = recur(x, old)
+            new.append(memory)
+            x = mix(x)
+        return x, new

@@ -1,0 +1,58 @@
+"""Recipes: one TOML file says all that a training depends on, so that a manifest can name it."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.recordings.library import Source
+from export.recordings.mixes import MixRecipe
+from rtvox.errors import ParameterError
+
+FOLDER = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A read recipe; `network` holds keyword arguments of the network, `training` those of `train`."""
+
+    name: str
+    title: str
+    seed: int
+    sources: tuple[Source, ...]
+    mix: MixRecipe
+    network: dict[str, Any]
+    batch: int
+    steps: int
+    learning_rate: float
+
+
+def read_recipe(name: str) -> Recipe:
+    """Read a recipe by name (of `export/recipes`) or by path.
+
+    Raises: ParameterError naming the file, and the recipes there are or the key that is wrong.
+    """
+    path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+        raise ParameterError(f"recipe {name!r}: no file {path}; there are: {known}, or give a path to a .toml file")
+    try:
+        text = tomllib.loads(path.read_text())
+        sources = tuple(
+            Source(group, pattern, join=kind == "join")
+            for kind in ("each", "join")
+            for group, patterns in text["sources"].get(kind, {}).items()
+            for pattern in patterns
+        )
+        mix = dict(text["mix"])
+        for key in ("hold_out", "voice_level_db"):
+            if key in mix:
+                mix[key] = tuple(mix[key])
+        network = {k: tuple(v) if isinstance(v, list) else v for k, v in text["network"].items()}
+        return Recipe(
+            text["name"], text["title"], text["seed"], sources, MixRecipe(**mix), network, **text["training"]
+        )
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise ParameterError(f"{path}: not a recipe ({error}); compare it with export/recipes/isolate.toml") from error

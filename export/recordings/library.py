@@ -1,0 +1,106 @@
+"""Decode recordings once into flat 48 kHz mono arrays on disk, grouped by what they are, and open them again.
+
+In: folders of sound files in any format, rate and channel count. Out: `<cache>/<group>/<name>.npy`, int16, opened as
+memory maps so that training reads only the seconds it mixes. Read next: `mixes.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from rtvox.errors import AudioFileError, ParameterError
+from rtvox.features import Array
+
+RATE = 48000  # Hz
+FULL_SCALE = 32767 * 0.7  # headroom for stems that exceed full scale before they are mixed
+SUFFIXES = {".opus", ".flac", ".wav", ".ogg", ".mp3", ".aif", ".aiff"}
+
+
+def read_mono(path: Path) -> Array:
+    """Decode a sound file to (N,) float32 at 48 kHz, the mean of its channels.
+
+    Raises: AudioFileError if it cannot be decoded, is empty, or holds values that are not numbers.
+    """
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioFileError(f"{path}: cannot be read as sound ({error}); convert it to WAV or FLAC") from error
+    if not len(samples):
+        raise AudioFileError(f"{path}: holds no samples; remove it or record it again")
+    if not np.isfinite(samples).all():
+        raise AudioFileError(f"{path}: holds values that are not numbers; export it again from its editor")
+    mono = samples.mean(axis=1)
+    return mono if rate == RATE else soxr.resample(mono, rate, RATE)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files that become one array of a group: `pattern` is a glob below the recordings' folder.
+
+    `join` puts all matches one after the other into one array per folder (clips of one speaker); otherwise each file is
+    its own array, named after its folder and itself, so that the stems of a song stay aligned.
+    """
+
+    group: str
+    pattern: str
+    join: bool = True
+
+
+def prepare(folders: Sequence[Path], cache: Path, sources: Iterable[Source]) -> None:
+    """Decode every source below the folders into `cache`; arrays that are there already are kept.
+
+    Raises: ParameterError if a source matches no file, AudioFileError naming the file that cannot be used.
+    """
+    for source in sources:
+        found = [(folder, path) for folder in folders for path in sorted(folder.glob(source.pattern))]
+        files = [(folder, path) for folder, path in found if path.suffix.lower() in SUFFIXES]
+        if not files:
+            places = ", ".join(map(str, folders))
+            raise ParameterError(f"{source.pattern}: no sound files in {places}; mend the recipe or give --data")
+        arrays: dict[str, list[Path]] = {}
+        for data, path in files:
+            folder = "-".join(path.relative_to(data).parent.parts)
+            arrays.setdefault(folder if source.join else f"{folder}-{path.stem}", []).append(path)
+        for name, paths in arrays.items():
+            target = cache / source.group / f"{name}.npy"
+            if target.exists():
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            mono = np.concatenate([read_mono(path) for path in paths])
+            part = target.with_suffix(".part")
+            with part.open("wb") as file:
+                np.save(file, np.clip(mono * FULL_SCALE, -32768, 32767).astype(np.int16))
+            part.rename(target)
+            print(f"{source.group}/{name}: {len(mono) / RATE:.0f} s from {len(paths)} files", file=sys.stderr)
+
+
+class Library:
+    """Groups of recordings, opened as memory maps: `library["voice-song"]["hydrogen"]` is an int16 array."""
+
+    def __init__(self, cache: Path) -> None:
+        self.groups: dict[str, dict[str, npt.NDArray[np.int16]]] = {}
+        for path in sorted(cache.glob("*/*.npy")):
+            self.groups.setdefault(path.parent.name, {})[path.stem] = np.load(path, mmap_mode="r")
+        if not self.groups:
+            raise ParameterError(f"{cache}: no prepared recordings; run `python -m export prepare` first")
+
+    def __getitem__(self, group: str) -> dict[str, npt.NDArray[np.int16]]:
+        """Return the arrays of a group by name; a group that was not prepared is empty."""
+        return self.groups.get(group, {})
+
+
+def cut(array: npt.NDArray[np.int16], start: int, length: int) -> Array:
+    """Return (length,) float32 from `start`, with zeros where the recording does not reach."""
+    out = np.zeros(length, np.float32)
+    piece = array[max(start, 0) : start + length]
+    out[max(-start, 0) : max(-start, 0) + len(piece)] = piece
+    out /= FULL_SCALE
+    return out

@@ -1,0 +1,199 @@
+"""Training mixes, made on the fly: a voice, and music to find it in.
+
+In: a Library. Out: pairs of (N,) float32, the mix and the voice in it. Stems of one song at one place, stems of different
+songs, rendered bands, loops and notes; sung, spoken and synthesised voices; gain, speed (and with it pitch), equaliser,
+room, echo and stutter drawn at random. Seeded: draw n of seed s is always the same. Read next: `../train.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import scipy.signal
+import soxr
+import torch
+from torch import Tensor
+
+from export.recordings.library import RATE, Library, cut
+from rtvox.features import Array
+
+QUIET = 1e-4  # mean square under which a cut holds no voice: -40 dB
+
+
+@dataclass(frozen=True)
+class MixRecipe:
+    """How likely each ingredient is; see the recipe file for the reasons."""
+
+    seconds: float = 6.0
+    voices: dict[str, float] = field(default_factory=lambda: {"voice-song": 0.6, "voice-sung": 0.2, "voice-spoken": 0.2})
+    music: dict[str, float] = field(default_factory=lambda: {"stems": 0.7, "bands": 0.2, "loops": 0.1})
+    no_voice: float = 0.07
+    second_voice: float = 0.25
+    same_song: float = 0.3  # voice and music of one song at one place: what will be heard live
+    voice_level_db: tuple[float, float] = (-8.0, 6.0)  # mean and deviation of the voice against the music
+    speed: float = 0.25  # largest change of speed, as a factor above or below one
+    hold_out: tuple[str, ...] = ()  # songs that never enter a mix
+
+
+class Mixer:
+    """Draw training mixes from a library."""
+
+    def __init__(self, library: Library, recipe: MixRecipe) -> None:
+        self.recipe = recipe
+        self.length = round(recipe.seconds * RATE / 256) * 256  # whole hops
+        self.library = library
+        self.voices = {g: w for g, w in recipe.voices.items() if self._names(g)}
+        self.songs: dict[str, dict[str, list[str]]] = {}
+        for group in recipe.music:
+            for name in self._names(group):
+                song, _, stem = name.rpartition("-")
+                self.songs.setdefault(group, {}).setdefault(song if group != "loops" else name, []).append(stem)
+        self.music = {g: w for g, w in recipe.music.items() if self.songs.get(g)}
+
+    def _names(self, group: str) -> list[str]:
+        held = self.recipe.hold_out
+        return [n for n in self.library[group] if not any(song in n for song in held)]
+
+    def draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Return a mix and the voice in it, each (N,) float32 within [-1, 1]."""
+        recipe = self.recipe
+        if rng.random() < recipe.same_song and "stems" in self.music and "voice-song" in self.voices:
+            voice, music = self._one_song(rng)
+        else:
+            voice = self._voice(rng)
+            if rng.random() < recipe.second_voice:
+                voice = voice + self._voice(rng) * rng.uniform(0.2, 0.8)
+            music = self._music(rng)
+        if rng.random() < recipe.no_voice:
+            voice = np.zeros_like(voice)
+        music_power, voice_power = np.mean(music**2), np.mean(voice**2)
+        if min(music_power, voice_power) > 1e-9:
+            level = 10 ** (rng.normal(*recipe.voice_level_db) / 20)
+            voice = voice * (level * np.sqrt(music_power / voice_power))
+        mix = voice + music
+        gain = 10 ** (rng.uniform(-18.0, -0.5) / 20) / max(float(np.abs(mix).max()), 1e-3)
+        return (mix * gain).astype(np.float32), (voice * gain).astype(np.float32)
+
+    def _one_song(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        names = [n for n in self._names("voice-song") if n.rpartition("-")[0] in self.songs["stems"]]
+        name = str(rng.choice(names))
+        song = name.rpartition("-")[0]
+        start = self._active_start(self.library["voice-song"][name], rng)
+        factor = self._speed(rng)
+        voice = colour(self._cut(self.library["voice-song"][name], start, factor), rng)
+        music = np.zeros(self.length, np.float32)
+        for stem in self.songs["stems"][song]:
+            level = 10 ** (rng.normal(0.0, 3.0) / 20)
+            music += level * colour(self._cut(self.library["stems"][f"{song}-{stem}"], start, factor), rng)
+        return voice, music
+
+    def _voice(self, rng: np.random.Generator) -> Array:
+        group = _pick(self.voices, rng)
+        array = self.library[group][str(rng.choice(self._names(group)))]
+        voice = self._cut(array, self._active_start(array, rng), self._speed(rng))
+        if rng.random() < 0.15:
+            voice = stutter(voice, rng)
+        if rng.random() < 0.35:
+            voice = room(voice, rng)
+        return colour(voice, rng)
+
+    def _music(self, rng: np.random.Generator) -> Array:
+        music = np.zeros(self.length, np.float32)
+        if rng.random() < 0.5:  # one song, all its stems at one place
+            group = _pick({g: w for g, w in self.music.items() if g != "loops"} or self.music, rng)
+            song = str(rng.choice(list(self.songs[group])))
+            parts = [(group, f"{song}-{stem}" if group != "loops" else song) for stem in self.songs[group][song]]
+            start: int | None = None
+        else:  # stems from anywhere
+            groups = [_pick(self.music, rng) for _ in range(int(rng.integers(1, 5)))]
+            parts = [(g, str(rng.choice(self._names(g)))) for g in groups]
+            start = -1
+        factor = self._speed(rng)
+        for group, name in parts:
+            array = self.library[group][name]
+            if start is None or start < 0:
+                place = int(rng.integers(0, max(len(array) - self.length, 1)))
+                start = place if start is None else -1
+            level = 10 ** (rng.normal(0.0, 4.0) / 20)
+            music += level * colour(self._cut(array, start if start >= 0 else place, factor), rng)
+        return music
+
+    def _speed(self, rng: np.random.Generator) -> float:
+        if rng.random() < 0.5:
+            return 1.0
+        return float((1.0 + self.recipe.speed) ** rng.uniform(-1.0, 1.0))
+
+    def _cut(self, array: np.ndarray, start: int, factor: float) -> Array:
+        piece = cut(array, start, int(self.length * factor) + 1)
+        if factor != 1.0:
+            piece = soxr.resample(piece, factor, 1.0, quality="LQ")
+        out = np.zeros(self.length, np.float32)
+        out[: len(piece)] = piece[: self.length]
+        return out
+
+    def _active_start(self, array: np.ndarray, rng: np.random.Generator) -> int:
+        """Return a place where somebody sings, if a few tries find one."""
+        for _ in range(8):
+            start = int(rng.integers(0, max(len(array) - self.length, 1)))
+            probe = np.asarray(array[start : start + self.length : 16], np.float32) / 32768.0
+            if len(probe) and np.mean(probe**2) > QUIET:
+                break
+        return start
+
+
+def _pick(weights: dict[str, float], rng: np.random.Generator) -> str:
+    values = np.array(list(weights.values()))
+    return list(weights)[int(rng.choice(len(values), p=values / values.sum()))]
+
+
+def colour(x: Array, rng: np.random.Generator) -> Array:
+    """Equalise (N,) at random: up to three broad bells of at most 6 dB, half of the time; and turn its sign."""
+    if rng.random() < 0.5:
+        for _ in range(int(rng.integers(1, 4))):
+            centre, gain_db = 10 ** rng.uniform(2.0, 4.0), rng.uniform(-6.0, 6.0)
+            b, a = scipy.signal.iirpeak(centre, 1.0, fs=RATE)
+            x = x + (10 ** (gain_db / 20) - 1.0) * scipy.signal.lfilter(b, a, x).astype(np.float32)
+    return -x if rng.random() < 0.5 else x
+
+
+def room(x: Array, rng: np.random.Generator) -> Array:
+    """Add a random room or echo to (N,): exponentially decaying noise of 0.1 to 1.5 s, or a repeated delay."""
+    if rng.random() < 0.7:
+        decay_s = rng.uniform(0.1, 1.5)
+        t = np.arange(int(decay_s * RATE), dtype=np.float32) / RATE
+        tail = rng.standard_normal(len(t)).astype(np.float32) * np.exp(-6.9 * t / decay_s)
+        tail = scipy.signal.lfilter([1.0], [1.0, -rng.uniform(0.0, 0.9)], tail)
+    else:
+        step = int(rng.uniform(0.08, 0.4) * RATE)
+        tail = np.zeros(4 * step + 1, np.float32)
+        tail[step::step] = rng.uniform(0.3, 0.8) ** np.arange(1, 5)
+    tail *= 10 ** (rng.uniform(-20.0, -4.0) / 20) / np.sqrt(np.sum(tail**2))
+    return x + scipy.signal.oaconvolve(x, tail)[: len(x)].astype(np.float32)
+
+
+def stutter(x: Array, rng: np.random.Generator) -> Array:
+    """Repeat a slice of 60 to 300 ms of (N,) a few times in place, as producers of electronic music do."""
+    slice_len = int(rng.uniform(0.06, 0.3) * RATE)
+    times = int(rng.integers(2, 9))
+    start = int(rng.integers(0, max(len(x) - slice_len * times, 1)))
+    piece = x[start : start + slice_len] * scipy.signal.windows.tukey(slice_len, 0.1).astype(np.float32)
+    out = x.copy()
+    repeated = np.tile(piece, times)[: len(x) - start]
+    out[start : start + len(repeated)] = repeated
+    return out
+
+
+class MixStream(torch.utils.data.IterableDataset[Tensor]):
+    """Endless stream of training items: `view(mix, voice)` of one mix after the other. Workers and ranks draw their own."""
+
+    def __init__(self, mixer: Mixer, view: Callable[[Array, Array], Array], seed: int, rank: int = 0) -> None:
+        self.mixer, self.view, self.seed, self.rank = mixer, view, seed, rank
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Draw without end."""
+        info = torch.utils.data.get_worker_info()
+        rng = np.random.default_rng([self.seed, self.rank, info.id if info else 0])
+        while True:
+            yield torch.from_numpy(self.view(*self.mixer.draw(rng)))
