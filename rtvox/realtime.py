@@ -1,0 +1,55 @@
+"""What Python itself must do, and not do, while sound runs.
+
+`hold` and `release` bracket the time: no garbage collection, and a switch interval far under a hop. `raise_priority` is
+called by a thread that has a deadline. Read next: `engine.py`, the only user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+import threading
+
+# Longest wait of the audio callback for the interpreter, when another thread computes in Python; the default is 5 ms.
+SWITCH_INTERVAL_S = 1e-4
+PRIORITY = 10  # SCHED_FIFO, above all ordinary threads and below the sound server's own (JACK: 20 to 70)
+
+_lock = threading.Lock()
+_holders = 0
+_before: tuple[bool, float] = (True, 5e-3)  # collection enabled, switch interval
+
+
+def hold() -> None:
+    """Prepare the interpreter for sound; engines may nest it."""
+    global _holders, _before
+    with _lock:
+        _holders += 1
+        if _holders == 1:
+            _before = (gc.isenabled(), sys.getswitchinterval())
+            gc.collect()
+            gc.freeze()
+            gc.disable()
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
+
+
+def release() -> None:
+    """Undo one `hold`; the last one restores everything."""
+    global _holders
+    with _lock:
+        _holders -= 1
+        if _holders == 0:
+            enabled, interval = _before
+            sys.setswitchinterval(interval)
+            gc.unfreeze()
+            if enabled:
+                gc.enable()
+
+
+def raise_priority() -> bool:
+    """Give the calling thread real-time priority where the system allows it; return whether it did."""
+    with contextlib.suppress(AttributeError, OSError):  # not on Linux; not allowed (needs an rtprio limit)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        return True
+    return False
