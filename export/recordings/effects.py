@@ -77,13 +77,13 @@ def compress(x: Array, threshold_db: float, ratio: float, release_ms: float = 12
 def saturate(x: Array, drive: float, bias: float = 0.0) -> Array:
     """Bend the peaks with a tanh, twofold oversampled against aliases; `drive` 1 is mild, 20 a fuzz box.
 
-    The level (rms) is kept; a `bias` adds even harmonics.
+    The level (rms) is kept; a `bias` adds even harmonics. The direct current it makes is filtered out (below 15 Hz).
     """
     peak, rms = np.abs(x).max(initial=0.0), np.sqrt(np.mean(x**2))
     if peak < 1e-6:
         return x
     up = signal.resample_poly(x / peak * drive, 2, 1)
-    y = signal.resample_poly(np.tanh(up + bias) - np.tanh(bias), 1, 2)[: len(x)]
+    y = biquad(signal.resample_poly(np.tanh(up + bias) - np.tanh(bias), 1, 2)[: len(x)], "high", 15.0)
     return np.asarray((y * (rms / max(float(np.sqrt(np.mean(y**2))), 1e-9))), np.float32)
 
 
