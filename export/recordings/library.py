@@ -1,11 +1,13 @@
 """Decode recordings once into flat 48 kHz mono arrays on disk, grouped by what they are, and open them again.
 
 In: folders of sound files in any format, rate and channel count. Out: `<cache>/<group>/<name>.npy`, int16, opened as
-memory maps so that training reads only the seconds it mixes. Read next: `mixes.py`.
+memory maps so that training reads only the seconds it mixes, and a list of credits. Read next: `mixes.py`.
 """
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from rtvox.features import Array
 
 RATE = 48000  # Hz
 FULL_SCALE = 32767 * 0.7  # headroom for stems that exceed full scale before they are mixed
+CREDITS = "credits.json"
 SUFFIXES = {".opus", ".flac", ".wav", ".ogg", ".mp3", ".aif", ".aiff"}
 
 
@@ -57,29 +60,59 @@ class Source:
 def prepare(folders: Sequence[Path], cache: Path, sources: Iterable[Source]) -> None:
     """Decode every source below the folders into `cache`; arrays that are there already are kept.
 
-    Raises: ParameterError if a source matches no file, AudioFileError naming the file that cannot be used.
+    A folder's `index.csv` (path, source, licence, ...) says where its files come from; `<cache>/credits.json` collects
+    that for the manifest. Files without a row are credited to their folder, as the user's own.
+    Raises: ParameterError if a source matches no file or may not be trained on, AudioFileError naming a bad file.
     """
+    credits = read_credits(cache)
     for source in sources:
-        found = [(folder, path) for folder in folders for path in sorted(folder.glob(source.pattern))]
-        files = [(folder, path) for folder, path in found if path.suffix.lower() in SUFFIXES]
-        if not files:
+        arrays: dict[str, list[Path]] = {}
+        for folder in folders:
+            index = _read_index(folder)
+            for path in sorted(p for p in folder.glob(source.pattern) if p.suffix.lower() in SUFFIXES):
+                place = path.relative_to(folder)
+                credits.add(_credit(index, place, folder))
+                name = "-".join(place.parent.parts)
+                arrays.setdefault(name if source.join else f"{name}-{path.stem}", []).append(path)
+        if not arrays:
             places = ", ".join(map(str, folders))
             raise ParameterError(f"{source.pattern}: no sound files in {places}; mend the recipe or give --data")
-        arrays: dict[str, list[Path]] = {}
-        for data, path in files:
-            folder = "-".join(path.relative_to(data).parent.parts)
-            arrays.setdefault(folder if source.join else f"{folder}-{path.stem}", []).append(path)
         for name, paths in arrays.items():
-            target = cache / source.group / f"{name}.npy"
-            if target.exists():
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            mono = np.concatenate([read_mono(path) for path in paths])
-            part = target.with_suffix(".part")
-            with part.open("wb") as file:
-                np.save(file, np.clip(mono * FULL_SCALE, -32768, 32767).astype(np.int16))
-            part.rename(target)
-            print(f"{source.group}/{name}: {len(mono) / RATE:.0f} s from {len(paths)} files", file=sys.stderr)
+            _decode(paths, cache / source.group / f"{name}.npy")
+    (cache / CREDITS).write_text(json.dumps(sorted(credits), indent=1, ensure_ascii=False) + "\n")
+
+
+def read_credits(cache: Path) -> set[tuple[str, str]]:
+    """Return (source, licence) of everything prepared into a cache so far."""
+    path = cache / CREDITS
+    return {(source, licence) for source, licence in json.loads(path.read_text())} if path.exists() else set()
+
+
+def _read_index(folder: Path) -> dict[str, tuple[str, str]]:
+    path = folder / "index.csv"
+    if not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        return {row["path"]: (row["source"], row["licence"]) for row in csv.DictReader(file)}
+
+
+def _credit(index: dict[str, tuple[str, str]], place: Path, folder: Path) -> tuple[str, str]:
+    source, licence = index.get(place.as_posix(), (folder.name, "your own"))
+    if "-SA" in licence:
+        raise ParameterError(f"{place}: is {licence}; weights trained on it could not be shipped: take it out of the recipe")
+    return source, licence
+
+
+def _decode(paths: list[Path], target: Path) -> None:
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mono = np.concatenate([read_mono(path) for path in paths])
+    part = target.with_suffix(".part")
+    with part.open("wb") as file:
+        np.save(file, np.clip(mono * FULL_SCALE, -32768, 32767).astype(np.int16))
+    part.rename(target)
+    print(f"{target.parent.name}/{target.stem}: {len(mono) / RATE:.0f} s from {len(paths)} files", file=sys.stderr)
 
 
 class Library:
