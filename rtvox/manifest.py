@@ -190,9 +190,16 @@ def _check_control(control: Param) -> None:
     _need(control.smoothing_ms >= 0.0, f"{where}.smoothing_ms", control.smoothing_ms, "0 or more")
 
 
+def printable(text: object, length: int = 400) -> str:
+    """Return text that comes from a file as one line for a message: no control characters, and not endless."""
+    line = "".join(letter if letter.isprintable() else "?" for letter in str(text))
+    return line if len(line) <= length else f"{line[: length - 3]}..."
+
+
 def _need(holds: object, field: str, value: object, allowed: str) -> None:
     if not holds:
-        raise ModelFileError(f"manifest field {field}={value!r}: needs {allowed}")
+        shown = printable(repr(value), 80)
+        raise ModelFileError(f"manifest field {printable(field, 80)}={shown}: needs {allowed}")
 
 
 def _shown(tensors: Sequence[TensorShape]) -> str:

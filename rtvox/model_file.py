@@ -34,6 +34,7 @@ from rtvox.manifest import (
     TensorShape,
     graph_inputs,
     graph_outputs,
+    printable,
 )
 from rtvox.params import Param
 
@@ -60,6 +61,7 @@ __all__ = [
 MANIFEST_KEY = "rtvox"
 MAX_FILE_BYTES = 64 * 2**20  # 16 M float32 weights: thirty times the largest network planned
 _DOMAINS = ("", "ai.onnx")  # two names of the standard's own operators
+_TYPES = {number: name for name, number in onnx.TensorProto.DataType.items()}
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def _read(path: Path) -> bytes:
 def _parse(data: bytes) -> onnx.ModelProto:
     try:
         proto: onnx.ModelProto = onnx.ModelProto.FromString(data)
-    except DecodeError:
+    except (DecodeError, UnicodeDecodeError):  # the second from the pure Python protobuf, which decodes text at once
         raise ModelFileError("is not an ONNX model, or was cut off: copy or export it again") from None
     if not proto.HasField("graph"):
         raise ModelFileError("is not an ONNX model (it holds no graph): copy or export it again")
@@ -241,10 +243,7 @@ def _record(entry: onnx.StringStringEntryProto) -> bytes:
 def _verify(data: bytes) -> Manifest:
     """Return the manifest of these bytes after every check; ModelFileError without the file's name."""
     proto = _parse(data)
-    try:
-        entries = [entry for entry in proto.metadata_props if entry.key == MANIFEST_KEY]
-    except UnicodeDecodeError:
-        raise ModelFileError("is damaged (its metadata is not text): copy or export it again") from None
+    entries = [entry for entry in proto.metadata_props if entry.key == MANIFEST_KEY]
     if not entries:
         raise ModelFileError("holds no rtvox manifest, or was cut off: needs a model that `python -m export` made")
     record = _record(entries[0])
@@ -268,13 +267,15 @@ def _check_graph(proto: onnx.ModelProto, manifest: Manifest) -> None:
         raise ModelFileError("has local functions or training graphs, which are not run here: export it inlined")
     for node in _nodes(proto.graph):
         if node.domain not in _DOMAINS:
+            operator = printable(f"{node.domain}.{node.op_type}")
             raise ModelFileError(
-                f"uses operator {node.domain!r}.{node.op_type!r}: needs the standard's own operators only; "
-                "export it without custom ones"
+                f"uses operator {operator}: needs those of the standard; export it without custom ones"
             )
     for tensor in _tensors(proto.graph):
         if tensor.data_location != onnx.TensorProto.DEFAULT or tensor.external_data:
-            raise ModelFileError(f"tensor {tensor.name!r} lies outside the file: export it with all data inside")
+            raise ModelFileError(
+                f"tensor {printable(tensor.name)} lies outside the file: export it with all data inside"
+            )
     _check_ports("input", proto.graph.input, graph_inputs(manifest))
     _check_ports("output", proto.graph.output, graph_outputs(manifest))
 
@@ -282,14 +283,12 @@ def _check_graph(proto: onnx.ModelProto, manifest: Manifest) -> None:
 def _check_ports(side: str, ports: list[onnx.ValueInfoProto], wanted: dict[str, tuple[int, ...]]) -> None:
     found = {port.name: port.type.tensor_type for port in ports}
     if found.keys() != wanted.keys() or len(found) != len(ports):
-        raise ModelFileError(
-            f"the graph's {side}s are {', '.join(port.name for port in ports)}, its manifest says "
-            f"{', '.join(wanted)}: export it again"
-        )
+        names = printable(", ".join(str(port.name) for port in ports))
+        raise ModelFileError(f"the graph's {side}s are {names}, its manifest says {', '.join(wanted)}: export it again")
     for name, tensor in found.items():
         shape = tuple(dim.dim_value for dim in tensor.shape.dim)  # a named or open size reads as 0
         if tensor.elem_type != onnx.TensorProto.FLOAT or shape != wanted[name]:
-            kind = onnx.TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type else "UNDEFINED"
+            kind = _TYPES.get(tensor.elem_type, "of an unknown type")
             raise ModelFileError(
                 f"the graph's {side} {name} is {kind} {shape}, its manifest says FLOAT {wanted[name]}: export it again"
             )

@@ -20,7 +20,7 @@ import onnxruntime as ort
 
 from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import Spectrum
-from rtvox.manifest import graph_inputs, graph_outputs
+from rtvox.manifest import graph_inputs, graph_outputs, printable
 from rtvox.model_file import ModelFile, golden_input, golden_summary
 
 Provider = Literal["auto", "cpu", "cuda"]
@@ -48,6 +48,7 @@ class OnnxStage:
         self.manifest = model.manifest
         self.delay = model.manifest.delay
         self.faults = 0
+        self._controls = {control.name: control for control in model.manifest.controls}
         self._turn = 0  # which of the two buffers of each state is read next
         self._bindings: list[ort.IOBinding] = []
         missing = "" if provider == "cpu" else _why_no_cuda()
@@ -60,7 +61,7 @@ class OnnxStage:
             self._bind()
             self._warm_up()
         except Exception as error:  # the border to foreign code: onnxruntime's errors share no base class
-            reason = " ".join(str(error).split())[:300]
+            reason = printable(" ".join(str(error).split()))
             raise ModelFileError(f"{model.path}: onnxruntime cannot run it ({reason}); export it again") from None
 
     def process(self, x: Spectrum) -> Spectrum:
@@ -76,17 +77,17 @@ class OnnxStage:
         return self._out
 
     def set_control(self, name: str, value: float) -> None:
-        """Set a control of the model from the next frame on. Converter thread only; the engine has ramped the value.
+        """Set a control of the model from the next frame on. Converter thread only.
 
-        Raises: ParameterError if the model has no such control, or the value is outside its range.
+        The value was checked where it came in (`Param.check`) and ramped since; what rounding puts outside is clipped.
+        Raises: ParameterError if the model has no such control.
         """
-        control = next((control for control in self.manifest.controls if control.name == name), None)
+        control = self._controls.get(name)
         if control is None:
-            names = ", ".join(control.name for control in self.manifest.controls) or "none"
+            names = ", ".join(self._controls) or "no controls"
             raise ParameterError(f"control {name!r}: model {self.manifest.name} has {names}")
-        if not control.low <= value <= control.high:
-            raise ParameterError(f"{name}={value}: needs {control.low} to {control.high} {control.unit}".rstrip())
-        self._inputs[name].update_inplace(np.array([value], np.float32))
+        clipped = min(control.high, max(control.low, value))
+        self._inputs[name].update_inplace(np.array([clipped], np.float32))
 
     def reset(self) -> None:
         """Forget everything heard: all state to zero. Controls and `faults` stay, for they were not heard."""
@@ -98,7 +99,7 @@ class OnnxStage:
         shapes = graph_inputs(self.manifest)
         self._inputs = {name: _tensor(shape, device) for name, shape in shapes.items()}
         other = {name: _tensor(shape, device) for name, shape in shapes.items() if name.startswith("state_")}
-        for control in self.manifest.controls:
+        for control in self._controls.values():
             self.set_control(control.name, control.default)
         self._spectrum_pairs = np.zeros(shapes["spectrum"], np.float32)
         self._spectrum = self._spectrum_pairs.view(np.complex64).reshape(-1)

@@ -1,0 +1,254 @@
+"""onnx_stage.py on a one-pole smoother whose output is known in closed form."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from conftest import TINY_SPEC, tiny_graph, tiny_manifest, tiny_run, write_tiny
+from onnx import helper
+
+from rtvox import onnx_stage
+from rtvox.errors import ModelFileError, ParameterError
+from rtvox.features import FeatureSpec, Spectrum
+from rtvox.model_file import load_model, make_golden, write_model
+from rtvox.onnx_stage import OnnxStage, verify_golden
+
+ONE = np.ones(TINY_SPEC.n_bins, np.complex64)
+
+
+@pytest.fixture
+def stage(tiny_model_path: Path) -> OnnxStage:
+    return OnnxStage(load_model(tiny_model_path), "cpu")
+
+
+@pytest.fixture
+def spectra(rng: np.random.Generator) -> Spectrum:
+    parts = rng.standard_normal((2, 500, TINY_SPEC.n_bins)).astype(np.float32)
+    return (parts[0] + 1j * parts[1]).astype(np.complex64)
+
+
+def test_a_step_rises_as_one_minus_powers_of_a_half(stage: OnnxStage) -> None:
+    # y = 0.5 x + 0.5 y': every value is exact in binary
+    for n in range(1, 20):
+        np.testing.assert_array_equal(stage.process(ONE), ONE * (1.0 - 0.5**n))
+
+
+def test_500_frames_equal_the_same_network_in_numpy(stage: OnnxStage, spectra: Spectrum) -> None:
+    out = np.stack([stage.process(spectrum).copy() for spectrum in spectra])
+    assert out.dtype == np.complex64
+    np.testing.assert_allclose(out, tiny_run(spectra), atol=1e-6)
+
+
+def test_real_and_imaginary_parts_stay_apart(stage: OnnxStage) -> None:
+    np.testing.assert_array_equal(stage.process(2j * ONE), 1j * ONE)
+
+
+def test_the_result_lies_in_one_buffer(stage: OnnxStage) -> None:
+    assert stage.process(ONE) is stage.process(ONE)
+
+
+@pytest.mark.parametrize(("look_ahead", "delay"), [(0, 0), (1, 16), (3, 48)])
+def test_its_delay_is_the_look_ahead(look_ahead: int, delay: int, tmp_path: Path) -> None:
+    model = load_model(write_tiny(tmp_path / "tiny.onnx", look_ahead=look_ahead))
+    assert OnnxStage(model, "cpu").delay == delay
+
+
+def test_controls_start_at_their_default_and_act_from_the_next_frame_on(stage: OnnxStage) -> None:
+    assert stage.process(ONE)[0] == 0.5
+    stage.set_control("depth", 1.0)
+    assert stage.process(ONE)[0] == 1.25
+    stage.set_control("depth", 0.0)
+    assert stage.process(ONE)[0] == 0.625
+
+
+def test_reset_keeps_the_controls(stage: OnnxStage) -> None:
+    stage.set_control("depth", 1.0)
+    stage.process(ONE)
+    stage.reset()
+    assert stage.process(ONE)[0] == 1.0
+
+
+@pytest.mark.parametrize(("value", "used"), [(1.0 + 1e-6, 1.0), (-1e-9, 0.0), (float("nan"), 0.0)])
+def test_what_rounding_puts_outside_a_controls_range_is_clipped(value: float, used: float, stage: OnnxStage) -> None:
+    stage.set_control("depth", value)
+    assert stage.process(ONE)[0] == used
+
+
+def test_an_unknown_control_is_named(stage: OnnxStage) -> None:
+    with pytest.raises(ParameterError, match="control 'width': model tiny has depth"):
+        stage.set_control("width", 0.5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1j * np.nan])
+def test_a_frame_that_is_not_finite_becomes_silence_is_counted_and_heals(bad: complex, stage: OnnxStage) -> None:
+    poisoned = ONE.copy()
+    poisoned[7] = bad
+    for turn in range(1, 4):  # each of the two state buffers gets its turn
+        stage.process(ONE)
+        assert not np.any(stage.process(poisoned))
+        assert stage.faults == turn
+        np.testing.assert_array_equal(stage.process(ONE), 0.5 * ONE)  # as a new stage
+    stage.reset()
+    assert stage.faults == 3
+
+
+def test_silence_in_is_silence_out(stage: OnnxStage) -> None:
+    stage.process(ONE)
+    stage.reset()
+    assert not np.any(stage.process(0 * ONE))
+
+
+def test_it_runs_in_another_thread_than_the_one_that_made_it(stage: OnnxStage, spectra: Spectrum) -> None:
+    out: list[Spectrum] = []
+    thread = threading.Thread(target=lambda: out.extend(stage.process(spectrum).copy() for spectrum in spectra))
+    thread.start()
+    thread.join()
+    np.testing.assert_allclose(np.stack(out), tiny_run(spectra), atol=1e-6)
+
+
+def test_it_runs_at_the_house_size(full_model_path: Path) -> None:
+    stage = OnnxStage(load_model(full_model_path), "cpu")
+    x = np.ones(FeatureSpec().n_bins, np.complex64)
+    np.testing.assert_array_equal(stage.process(x), 0.5 * x)
+
+
+# -- providers --
+
+
+def test_an_unknown_provider_is_named(tiny_model_path: Path) -> None:
+    with pytest.raises(ParameterError, match="provider='tpu': needs auto, cpu or cuda"):
+        OnnxStage(load_model(tiny_model_path), "tpu")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("provider", "message"), [("cuda", "running on the CPU: no GPU in this test"), ("auto", "")])
+def test_without_a_gpu_it_runs_on_the_cpu_and_says_so_when_asked_for_one(
+    provider: onnx_stage.Provider, message: str, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_stage, "_why_no_cuda", lambda: "no GPU in this test")
+    stage = OnnxStage(load_model(tiny_model_path), provider)
+    assert (stage.provider, stage.message) == ("cpu", message)
+    assert stage.process(ONE)[0] == 0.5
+
+
+def test_a_gpu_that_cannot_be_used_leaves_the_cpu(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = onnx_stage._session
+    monkeypatch.setattr(onnx_stage, "_why_no_cuda", lambda: "")
+    monkeypatch.setattr(onnx_stage, "_session", lambda data, *, cuda: build(data, cuda=False))
+    stage = OnnxStage(load_model(tiny_model_path), "auto")
+    assert stage.provider == "cpu"
+    assert "the NVIDIA GPU could not be used" in stage.message
+    assert stage.process(ONE)[0] == 0.5
+
+
+def test_an_onnxruntime_without_cuda_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert onnx_stage._why_no_cuda() == "this onnxruntime has no CUDA; install onnxruntime-gpu"
+
+
+# -- graphs that pass every check but cannot run --
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs"), [("NoSuchOperator", ["spectrum"]), ("Add", ["spectrum"]), ("MatMul", ["spectrum", "depth"])]
+)
+def test_what_onnxruntime_refuses_is_one_line(operator: str, inputs: list[str], tmp_path: Path) -> None:
+    proto = tiny_graph()
+    proto.graph.node.append(helper.make_node(operator, inputs, ["unused"]))
+    manifest = tiny_manifest()
+    manifest = replace(manifest, golden=make_golden(manifest, tiny_run, 24, 440))
+    model = write_model(tmp_path / "bad.onnx", proto, manifest)
+    with pytest.raises(ModelFileError, match=r"bad\.onnx: onnxruntime cannot run it \(.*\); export it again") as caught:
+        OnnxStage(model, "cpu")
+    assert "\n" not in str(caught.value)
+
+
+# -- golden digest --
+
+
+def test_a_sound_model_replays_its_golden_digest(tiny_model_path: Path) -> None:
+    model = load_model(tiny_model_path)
+    np.testing.assert_allclose(verify_golden(model), model.manifest.golden.output, atol=1e-5)
+
+
+def test_other_weights_than_the_golden_ones_are_found(tmp_path: Path) -> None:
+    manifest = tiny_manifest()
+    golden = make_golden(manifest, lambda spectra: tiny_run(spectra, pole=0.501), 24, 440)
+    model = write_model(tmp_path / "off.onnx", tiny_graph(), replace(manifest, golden=golden))
+    with pytest.raises(
+        ModelFileError, match=r"off\.onnx: golden output is off by 0\.\d+, at most 0\.0007\d+ is allowed"
+    ):
+        verify_golden(model)
+
+
+def test_a_golden_digest_of_another_length_is_refused(tiny_model_path: Path) -> None:
+    model = load_model(tiny_model_path)
+    golden = model.manifest.golden
+    short = replace(model, manifest=replace(model.manifest, golden=replace(golden, output=golden.output[:3])))
+    with pytest.raises(ModelFileError, match="golden output is off"):
+        verify_golden(short)
+
+
+def test_another_golden_input_is_found(tiny_model_path: Path) -> None:
+    model = load_model(tiny_model_path)
+    golden = replace(model.manifest.golden, seed=441)
+    with pytest.raises(ModelFileError, match="golden input differs"):
+        verify_golden(replace(model, manifest=replace(model.manifest, golden=golden)))
+
+
+# -- denormals --
+
+
+def test_a_thread_can_flush_denormals() -> None:
+    # in a process of its own: onnxruntime has changed this one's threads already
+    code = """
+import threading
+import numpy as np
+from rtvox.onnx_stage import flush_denormals
+
+def product():
+    return float(np.float32(1e-30) * np.float32(1e-10))
+
+def flush():
+    print(flush_denormals(), product())
+
+print(product() > 0)
+thread = threading.Thread(target=flush); thread.start(); thread.join()
+print(product() > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    before, inside, after = done.stdout.splitlines()
+    assert (before, after) == ("True", "True")  # other threads are left alone
+    assert inside in ("True 0.0", "False 1.000000013351432e-40")
+
+
+def test_fading_states_do_not_go_denormal_in_a_converter_thread(tmp_path: Path) -> None:
+    # the session is made in a loader thread, as a model swap does, and run by another thread that flushes
+    write_tiny(tmp_path / "tiny.onnx")
+    code = f"""
+import threading
+import numpy as np
+from rtvox.model_file import load_model
+from rtvox.onnx_stage import OnnxStage, flush_denormals
+stages = []
+loader = threading.Thread(target=lambda: stages.append(OnnxStage(load_model({str(tmp_path / "tiny.onnx")!r}), "cpu")))
+loader.start(); loader.join()
+
+def convert():
+    flushed = flush_denormals()
+    x = np.ones({TINY_SPEC.n_bins}, np.complex64)
+    stages[0].process(x)
+    smallest = min(abs(complex(stages[0].process(0 * x)[0])) or 1.0 for _ in range(160))
+    print(flushed, smallest >= 2.0**-126)
+
+converter = threading.Thread(target=convert); converter.start(); converter.join()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    flushed, normal = done.stdout.split()
+    assert normal == flushed
