@@ -1,1 +1,6 @@
-"""Recordings: what training listens to, and what is made where it is thin."""
+"""Recordings: what training listens to, and what is made where that is thin.
+
+Real:  `library` decodes folders of recordings once; `mixes` draws training mixes from them.
+Made:  `songs` composes; `bands` plays the song (with `synth` and fluidsynth) to aligned stems; `singing` sings its
+       melody with a reader's voice; `effects` is the studio both of them use.
+"""

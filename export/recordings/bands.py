@@ -232,7 +232,7 @@ def render_band(seed: int, style: str, seconds: float, rooms: Sequence[Path] = (
     for stem, sound in stems.items():
         if not np.any(sound):
             continue
-        sound = equalise(sound, rng)
+        sound = equalise(biquad(sound, "high", 25.0), rng)  # some samples of the soundfonts rumble below all notes
         if rng.random() < 0.6:
             sound = compress(sound, rng.uniform(-24, -10), rng.uniform(1.5, 5))
         if wet[stem] and rng.random() < 0.8:
