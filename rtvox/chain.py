@@ -29,6 +29,7 @@ class Chain:
 
     Attributes:
         name: of the model, for the user.
+        pipeline: the wet path; `bench` puts timed stages in place of its own.
         delay: samples at 48 kHz beyond the hop, the same for wet, dry and raw.
         look_ahead: the part of it that the network asks for.
         controls: the model's own.
@@ -48,7 +49,7 @@ class Chain:
     ) -> None:
         self.name, self.hop, self.delay, self.look_ahead = name, hop, pipeline.delay, look_ahead
         self.controls, self.message = tuple(controls), message
-        self._pipeline = pipeline
+        self.pipeline = pipeline
         self._set_control = set_control
         self._ramps = [(control.name, Ramp(control, hop)) for control in controls]
         self._dry, self._raw = Delay(self.delay, hop), Delay(self.delay, hop)
@@ -59,11 +60,11 @@ class Chain:
             before, value = ramp.advance(params.target(name, ramp.value) if params else ramp.value)
             if value != before and self._set_control:
                 self._set_control(name, value)
-        return self._pipeline.process(x), self._dry.process(x), self._raw.process(raw)
+        return self.pipeline.process(x), self._dry.process(x), self._raw.process(raw)
 
     def reset(self) -> None:
         """Forget everything heard."""
-        for part in (self._pipeline, self._dry, self._raw):
+        for part in (self.pipeline, self._dry, self._raw):
             part.reset()
 
     def settle(self, params: Params) -> None:
