@@ -214,7 +214,7 @@ def test_two_manifests(tiny_model_path: Path) -> None:
     assert "was written again by another program" in refusal(tiny_model_path)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0.0, 1.0, exclude_max=True, allow_subnormal=False), change=st.integers(1, 255))
 def test_any_flipped_byte_is_refused_or_leaves_graph_and_manifest_sound(
     place: float, change: int, tmp_path_factory: pytest.TempPathFactory, original: bytes

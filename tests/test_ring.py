@@ -115,7 +115,7 @@ class RingAgainstList(RuleBasedStateMachine):
 
 
 TestRingAgainstList = RingAgainstList.TestCase
-TestRingAgainstList.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestRingAgainstList.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 class Interrupted(np.ndarray):

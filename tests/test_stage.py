@@ -38,7 +38,7 @@ def missing_samples(fill: int, hop: int, block: int, deadline: int) -> int:
     return sink.missing
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(hop=st.integers(1, 48), block=st.integers(1, 48), deadline=st.integers(0, 120))
 @example(hop=16, block=16, deadline=0)
 @example(hop=16, block=1, deadline=16)
