@@ -65,7 +65,7 @@ class Provenance:
 class Golden:
     """A model's proof: `golden_input(frames, seed)` through the graph must give these summary numbers.
 
-    `output` is empty until export has measured it (`model_file.make_golden`); a file on disk is always sealed.
+    `output` is empty until export has measured it (`golden.make_golden`); a file on disk is always sealed.
     """
 
     frames: int

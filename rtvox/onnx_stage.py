@@ -20,8 +20,9 @@ import onnxruntime as ort
 
 from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import Spectrum
+from rtvox.golden import golden_input, golden_summary
 from rtvox.manifest import graph_inputs, graph_outputs, printable
-from rtvox.model_file import ModelFile, golden_input, golden_summary
+from rtvox.model_file import ModelFile
 
 Provider = Literal["auto", "cpu", "cuda"]
 WARM_UP_RUNS = 50  # the arena grows and kernels are chosen within the first few; p99 is flat after about 50
