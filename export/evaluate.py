@@ -1,11 +1,13 @@
 """Measure a network, or a shipped model file, on material it never trained on.
 
-`isolate`: pieces of the held-out song in which somebody sings, original mix; improvement of SI-SDR over the mix itself.
+`isolate`: the held-out song, original mix, streamed from beginning to end, scored in 5 s pieces in which somebody sings:
+SI-SDR and its gain over the mix, museval's SDR, SIR and SAR; silence; loudness; and pictures to look at.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,38 +17,119 @@ from export.losses import si_sdr
 from export.networks.isolate import Isolate
 from export.recordings.library import RATE, Library, cut
 from export.spectra import analyze, synthesize
+from export.verify import Graph
+from rtvox.features import Array, FeatureSpec
+from rtvox.model_file import load_model
 
-PIECE_S = 5.0
+PIECE = 5 * RATE
 ACTIVE_DB = -40.0  # a piece whose voice is quieter than this (mean square, re full scale) is not scored
 
 
-def held_out_pieces(library: Library, songs: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return (P, N) mixes and voices: 5 s pieces, one after the other, of the held-out songs, where somebody sings."""
-    n = int(PIECE_S * RATE)
-    mixes, voices = [], []
-    for song in songs:
-        voice = library["voice-song"][f"stems-{song}-vocals"]
-        stems = [array for name, array in library["stems"].items() if name.startswith(f"stems-{song}-")]
-        for start in range(0, len(voice) - n + 1, n):
-            piece = cut(voice, start, n)
-            if 10 * np.log10(np.mean(piece**2) + 1e-12) > ACTIVE_DB:
-                voices.append(piece)
-                mixes.append(sum((cut(stem, start, n) for stem in stems), start=piece))
-    return torch.from_numpy(np.stack(mixes)), torch.from_numpy(np.stack(voices))
+def held_out_song(library: Library, song: str) -> tuple[Array, Array]:
+    """Return (N,) mix and voice of a held-out song, as its maker mixed it."""
+    voice = cut(library["voice-song"][f"stems-{song}-vocals"], 0, None)
+    stems = [array for name, array in library["stems"].items() if name.startswith(f"stems-{song}-")]
+    return sum((cut(stem, 0, len(voice)) for stem in stems), start=voice.copy()), voice
+
+
+def active_pieces(mix: Array, voice: Array) -> list[slice]:
+    """Return the 5 s pieces, one after the other, in which somebody sings."""
+    pieces = [slice(start, start + PIECE) for start in range(0, len(mix) - PIECE + 1, PIECE)]
+    return [piece for piece in pieces if _level_db(voice[piece]) > ACTIVE_DB]
 
 
 @torch.no_grad()
-def improvement(network: Isolate, pieces: tuple[Tensor, Tensor], batch: int = 8) -> float:
-    """Return the median gain in SI-SDR (dB) of the estimated voice over the mix, each piece from a silent past."""
+def improvement(network: Isolate, mix: Array, voice: Array) -> float:
+    """Return the median gain in SI-SDR (dB) over the active pieces, each heard from a silent past (training's score)."""
     was_training = network.training
     network.eval()
-    spec, gains = network.spec, []
-    late = spec.n_synthesis - spec.hop
-    for mix, voice in zip(*(x.split(batch) for x in pieces), strict=True):
-        length = mix.shape[1] // spec.hop * spec.hop
-        mix, voice = mix[:, :length], voice[:, : length - late]
-        spectrum, _ = network(analyze(mix, spec), torch.zeros(1), network.zero_state(len(mix)))
-        estimate = synthesize(spectrum, spec)[:, late:]
-        gains.append(si_sdr(estimate, voice) - si_sdr(mix[:, : length - late], voice))
+    pieces = active_pieces(mix, voice)
+    stacked = [torch.from_numpy(np.stack([signal[piece] for piece in pieces])) for signal in (mix, voice)]
+    gains = []
+    for m, v in zip(*(signal.split(8) for signal in stacked), strict=True):
+        estimate = _filtered(m, network)
+        gains.append(si_sdr(estimate, v) - si_sdr(m, v))
     network.train(was_training)
     return float(torch.cat(gains).median())
+
+
+def _filtered(mix: Tensor, network: Isolate) -> Tensor:
+    spec = network.spec
+    late = spec.n_synthesis - spec.hop
+    padded = torch.nn.functional.pad(mix, (0, late + -(mix.shape[1] + late) % spec.hop))
+    spectrum, _ = network(analyze(padded, spec), torch.zeros(1), network.zero_state(len(mix)))
+    return synthesize(spectrum, spec)[:, late : late + mix.shape[1]]
+
+
+def stream(model: Path, mix: Array, **controls: float) -> Array:
+    """Return (N,) what a shipped model file makes of (N,) samples, frame by frame, aligned with the input."""
+    file = load_model(model)
+    spec = file.manifest.features
+    late = spec.n_synthesis - spec.hop
+    padded = np.pad(mix, (0, late + -(len(mix) + late) % spec.hop))
+    graph, parts = Graph(file.data, **controls), []
+    blocks = np.array_split(np.arange(0, len(padded), spec.hop), max(1, len(padded) // (30 * RATE)))
+    for block in blocks:  # half a minute of spectra at a time; each block sees the frames' past
+        start, end = block[0], block[-1] + spec.hop
+        past = padded[max(0, start - spec.n_fft + spec.hop) : end]
+        spectra = analyze(torch.from_numpy(past)[None], spec)[0].numpy()
+        parts.append(graph.run(np.ascontiguousarray(spectra[-len(block) :])))
+    out = synthesize(torch.from_numpy(np.concatenate(parts))[None], spec)[0].numpy()
+    return out[late : late + len(mix)]
+
+
+def evaluate_isolate(model: Path, library: Library, songs: Sequence[str], pictures: Path) -> dict[str, float]:
+    """Return the figures of a shipped `isolate` on the held-out songs, and write a picture per song to `pictures`."""
+    mixes, voices, estimates = [], [], []
+    for song in songs:
+        mix, voice = held_out_song(library, song)
+        estimate = stream(model, mix)
+        pieces = active_pieces(mix, voice)
+        for kept, signal in ((mixes, mix), (voices, voice), (estimates, estimate)):
+            kept.extend(signal[piece] for piece in pieces)
+        show_spectrograms(pictures / f"isolate-{song}.png", {"mix": mix, "voice": voice, "isolated": estimate}, pieces)
+    m, v, e = (torch.from_numpy(np.stack(signals)) for signals in (mixes, voices, estimates))
+    sdr, sir, sar = np.median([_bss_eval(*piece) for piece in zip(mixes, voices, estimates, strict=True)], axis=0)
+    louder = max(_level_db(estimate) - _level_db(mix) for mix, estimate in zip(mixes, estimates, strict=True))
+    silence = stream(model, np.zeros(2 * RATE, np.float32))
+    return {
+        "pieces": float(len(mixes)),
+        "mix_si_sdr_db": float(si_sdr(m, v).median()),
+        "si_sdr_db": float(si_sdr(e, v).median()),
+        "si_sdr_gain_db": float((si_sdr(e, v) - si_sdr(m, v)).median()),
+        "museval_sdr_db": float(sdr),
+        "museval_sir_db": float(sir),
+        "museval_sar_db": float(sar),
+        "louder_than_mix_db": louder,
+        "silence_peak": float(np.abs(silence).max()),
+    }
+
+
+def _bss_eval(mix: Array, voice: Array, estimate: Array) -> tuple[float, float, float]:
+    import museval  # slow to import
+
+    references = np.stack([voice, mix - voice])[..., None]
+    estimates = np.stack([estimate, mix - estimate])[..., None]
+    sdr, _, sir, sar = museval.evaluate(references, estimates, win=RATE, hop=RATE)
+    return float(np.nanmedian(sdr[0])), float(np.nanmedian(sir[0])), float(np.nanmedian(sar[0]))
+
+
+def _level_db(signal: Array) -> float:
+    return float(10.0 * np.log10(np.mean(np.square(signal)) + 1e-12))
+
+
+def show_spectrograms(path: Path, signals: dict[str, Array], pieces: Sequence[slice]) -> None:
+    """Write a picture with a row per signal: log-frequency spectrograms of the loudest of the pieces."""
+    from matplotlib.figure import Figure
+
+    piece = max(pieces, key=lambda p: _level_db(list(signals.values())[1][p]))
+    spec = FeatureSpec()
+    figure = Figure(figsize=(12, 3 * len(signals)), layout="constrained")
+    start = piece.start / RATE
+    for axis, (name, signal) in zip(figure.subplots(len(signals), sharex=True), signals.items(), strict=True):
+        spectrum = analyze(torch.from_numpy(signal[piece][: PIECE // spec.hop * spec.hop])[None], spec)[0]
+        level = 10.0 * torch.log10(spectrum.square().sum(-1) + 1e-9).T.numpy()
+        axis.imshow(level, origin="lower", aspect="auto", vmin=-50, vmax=40, extent=(start, start + 5, 0, RATE / 2))
+        axis.set(ylim=(0, 8000), ylabel=f"{name}, Hz")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)

@@ -27,16 +27,17 @@ def synthesize(spectrum: Tensor, spec: FeatureSpec) -> Tensor:
     return (old + torch.nn.functional.pad(new, (0, 0, 1, 0))[:, :-1]).flatten(1)
 
 
-def band_energies(mix: Array, voice: Array, spec: FeatureSpec, edges: list[int]) -> Array:
+def band_energies(mix: Array, voice: Array, spec: FeatureSpec, edges: list[int], step: int = 1) -> Array:
     """Return (3, T, F): per frame and band the energy of the mix, its inner product with the voice, the voice's energy.
 
+    `step` keeps every so-manieth frame only.
     With gains g per band, g^2 * mix - 2 * g * inner + voice is the energy of the error, exactly: a mask can be trained
     on these three without ever going back to bins or samples.
     """
     planes = []
     for samples in (mix, voice):
         padded = np.concatenate([np.zeros(spec.n_fft - spec.hop, np.float32), samples])
-        frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop]
+        frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop * step]
         planes.append(np.fft.rfft(frames * spec.analysis_window()))
     x, v = planes
     products = np.stack([x.real**2 + x.imag**2, x.real * v.real + x.imag * v.imag, v.real**2 + v.imag**2])

@@ -64,7 +64,7 @@ def to_graph(network: Isolate) -> bytes:
     frame = torch.zeros(1, 1, network.spec.n_bins, 2)
     buffer = io.BytesIO()
     torch.onnx.export(
-        OneFrame(network),
+        OneFrame(network).eval(),
         (frame, torch.zeros(1), *network.zero_state()),
         buffer,
         input_names=["spectrum", "part", *(f"state_{name}" for name in network.states)],

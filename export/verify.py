@@ -30,7 +30,7 @@ def verify(network: Isolate, graph: bytes) -> dict[str, float | str]:
     whole, state = _network(network, noise, part, FRAMES)
     largest = max(float(s.abs().max()) for s in state)
     chunked = max(float(np.abs(_network(network, noise, part, n)[0] - whole).max()) for n in (1, 7, 64))
-    streamed = float(np.abs(_graph(network, graph, noise, part) - whole).max())
+    streamed = float(np.abs(Graph(graph, part=part).run(noise) - whole).max())
     for what, value, limit in (
         ("torch against onnxruntime, 500 frames", streamed, ALLOWED),
         ("chunks against the whole", chunked, ALLOWED),
@@ -51,13 +51,20 @@ def _network(network: Isolate, noise: Array, part: float, chunk: int) -> tuple[A
     return np.concatenate(outputs), state
 
 
-def _graph(network: Isolate, graph: bytes, noise: Array, part: float) -> Array:
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    state = [s.numpy() for s in network.zero_state()]
-    outputs = []
-    for frame in noise:
-        feed = {f"state_{name}": value for name, value in zip(network.states, state, strict=True)}
-        feed |= {"spectrum": frame[None, None], "part": np.array([part], np.float32)}
-        out, *state = session.run(None, feed)
-        outputs.append(out[0, 0])
-    return np.stack(outputs)
+class Graph:
+    """A graph of one frame, run by onnxruntime frame after frame, its state carried over."""
+
+    def __init__(self, graph: bytes, **controls: float) -> None:
+        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        ports = {port.name: np.zeros(port.shape, np.float32) for port in self._session.get_inputs()}
+        self._feed = ports | {name: np.array([value], np.float32) for name, value in controls.items()}
+        self._after = [port.name.replace("next_", "state_") for port in self._session.get_outputs()[1:]]
+
+    def run(self, spectra: Array) -> Array:
+        """Return what becomes of (T, K, 2) spectra, the state going on from the last call."""
+        outputs = []
+        for frame in spectra:
+            out, *state = self._session.run(None, self._feed | {"spectrum": frame[None, None]})
+            self._feed.update(zip(self._after, state, strict=True))
+            outputs.append(out[0, 0])
+        return np.stack(outputs)

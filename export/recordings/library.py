@@ -130,8 +130,9 @@ class Library:
         return self.groups.get(group, {})
 
 
-def cut(array: npt.NDArray[np.int16], start: int, length: int) -> Array:
-    """Return (length,) float32 from `start`, with zeros where the recording does not reach."""
+def cut(array: npt.NDArray[np.int16], start: int, length: int | None) -> Array:
+    """Return (length,) float32 from `start` (None: to the end), with zeros where the recording does not reach."""
+    length = len(array) - start if length is None else length
     out = np.zeros(length, np.float32)
     piece = array[max(start, 0) : start + length]
     out[max(-start, 0) : max(-start, 0) + len(piece)] = piece
