@@ -1,7 +1,7 @@
 """Chain: one model's wet path, and the dry paths that are delayed exactly as much.
 
-In: a hop at 48 kHz. Out: the same moment three times: converted (wet), as it went in (dry), and before gain and gate (raw).
-Built in a loading thread, then owned by the converter thread. Read next: `converter.py`, which mixes them.
+In: a hop at 48 kHz. Out: the same moment three times: converted (wet), as it went in (dry), and before gain and gate
+(raw). Built in a loading thread, then owned by the converter thread. Read next: `converter.py`, which mixes them.
 """
 
 from __future__ import annotations

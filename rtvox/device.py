@@ -19,8 +19,8 @@ OnLost = Callable[[Exception], None]
 class Device(Protocol):
     """A source and a sink of sound with one clock.
 
-    `sample_rate`, `max_block`, `fixed_block`, `realtime` and the channels are final before `start` is called (a device that
-    is started again may have changed them in between); `latency` and `xruns` may change while it runs.
+    `sample_rate`, `max_block`, `fixed_block`, `realtime` and the channels are final before `start` is called (a
+    device that is started again may have changed them in between); `latency` and `xruns` may change while it runs.
 
     Attributes:
         sample_rate: Hz.

@@ -4,25 +4,27 @@ Threads, and what each may do:
 
 * the audio thread (the device's): runs `Player.callback`; copies and counts. It takes no lock, allocates nothing of
   consequence, calls no model, writes no log.
-* the converter thread: runs `Converter.catch_up` when the player wakes it; the only one that runs models and levels.
+* the converter thread: runs `Converter.run`, woken by the player; the only one that runs models and levels.
 * a loading thread, one at a time: reads, builds and warms a model beside the running one, then hands it over in
-  `Converter.pending`, and frees the old one.
+  `Mixer.pending`, and frees the old one.
 * the keeper thread: waits; when the device is lost, it closes and reopens it until that works.
 * a recorder's writer thread (`record.py`).
-* any other thread may call the public methods. They take `_lock` where they change who runs; `set` and `status` take none.
+* any other thread may call the public methods. They take `_lock` where they change who runs; `set` and
+  `status` take none.
 
-Unlocked shared values: see `Player`, `Converter` and `Params`, each with its single writer. A device that does not run in
-real time has no converter thread: its audio thread converts after each callback, so a file is always whole.
+Unlocked shared values: see `Player`, `Converter`, `Mixer` and `Params`, each with its single writer. A device that does not
+run in real time has no converter thread: its audio thread converts after each callback, so a file is always whole.
 
-In: a Device, models, controls. Out: sound on the device, and Status. Read next: `player.py`, then `converter.py`.
+In: a Device, models, controls. Out: sound on the device, and Status. Read next: `player.py`, `converter.py`, `mixer.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -31,66 +33,19 @@ from rtvox import realtime
 from rtvox.chain import Chain, build_chain
 from rtvox.converter import TIMES, Converter
 from rtvox.device import Device
-from rtvox.errors import RtvoxError
-from rtvox.features import Array, FeatureSpec
+from rtvox.errors import DeviceError, RtvoxError
+from rtvox.features import FeatureSpec
 from rtvox.levels import SAMPLE_RATE
-from rtvox.onnx_stage import Provider, flush_denormals
+from rtvox.mixer import Mixer
+from rtvox.onnx_stage import Provider
 from rtvox.params import Params
-from rtvox.player import Player
 from rtvox.record import Recorder
+from rtvox.status import Counts, Latency, Status
 
 Model = str | os.PathLike[str] | Chain | None  # a name, a path, a chain made elsewhere, or no model
 
 RETRY_S = 1.0  # between attempts to reopen a lost device
 SWAP_TIMEOUT_S = 5.0  # a swap takes 16 hops, 85 ms; a device that stands still may never ask for them
-
-
-@dataclass(frozen=True)
-class Latency:
-    """From microphone to speaker, in samples at 48 kHz (docs/design.md, section 7)."""
-
-    device: int = 0  # what the host reports, input plus output
-    prefill: int = 0  # reserve for scheduling; the time the model computes is hidden in it
-    framing: int = 0  # the hop that is gathered, and overlap-add
-    look_ahead: int = 0  # of the network
-    edge: int = 0  # resampling to and from the device's rate
-
-    @property
-    def total(self) -> int:
-        """The sum."""
-        return self.device + self.prefill + self.framing + self.look_ahead + self.edge
-
-    @property
-    def total_ms(self) -> float:
-        """The sum in milliseconds."""
-        return self.total * 1000.0 / SAMPLE_RATE
-
-
-@dataclass(frozen=True)
-class Status:
-    """The engine at one moment; levels in dB of full scale, counts since `start`."""
-
-    state: str  # "stopped", "running", "device lost"
-    model: str
-    sample_rate: int  # of the device
-    latency: Latency
-    compute_p50_ms: float  # of one hop, over the last 22 s
-    compute_p99_ms: float
-    compute_max_ms: float
-    load: float  # mean part of a hop's time that its conversion takes
-    callbacks: int
-    misses: int  # callbacks that lacked samples
-    missed_samples: int
-    dropped: int  # input samples that were too old to be converted
-    failed_hops: int  # hops in which a stage raised an error
-    xruns: int
-    input_peak_db: float
-    input_rms_db: float
-    output_peak_db: float
-    output_rms_db: float
-    recording: str  # the file, or why recording ended, or empty
-    message: str  # what to know about how the model runs
-    error: str  # the last fault, or empty
 
 
 class Engine:
@@ -117,13 +72,15 @@ class Engine:
         self.params = Params()
         self._provider: Provider = provider
         self._channel, self._reserve_ms = channel, reserve_ms
-        self._converter = Converter(self.params, build_chain(None, self.spec))
-        self._player = self._converter.attach(device, channel, 0)
+        self._mixer = Mixer(self.params, build_chain(None, self.spec))
+        self._counts = Counts()
+        self._converter = self._prepare()
         self._state, self._error, self._recording = "stopped", "", ""
+        self._recorder: Recorder | None = None
         self._lock, self._loading = threading.RLock(), threading.Lock()
-        self._stopping, self._lost = threading.Event(), threading.Event()
-        self._converting = False
-        self._threads: list[threading.Thread] = []
+        self._attention, self._stopping = threading.Event(), False
+        self._thread: threading.Thread | None = None  # the converter's
+        self._keeper: threading.Thread | None = None
 
     def __enter__(self) -> Engine:
         return self
@@ -136,36 +93,32 @@ class Engine:
         with self._lock:
             if self._state != "stopped":
                 return
-            if self.device.realtime:
-                realtime.hold()
-            self._stopping.clear()
+            self._counts, self._error, self._mixer.error = Counts(), "", ""
+            self._attention.clear()
+            self._stopping = False
+            realtime.hold()
             try:
                 self._open()
             except BaseException:
-                if self.device.realtime:
-                    realtime.release()
+                realtime.release()
                 raise
-            self._error = ""
-            keeper = threading.Thread(target=self._keep, name="rtvox-keeper", daemon=True)
-            self._threads.append(keeper)
-            keeper.start()
+            self._keeper = threading.Thread(target=self._keep, name="rtvox-keeper", daemon=True)
+            self._keeper.start()
 
     def stop(self) -> None:
-        """End the sound and close the device; harmless when stopped. The model, the controls and the counts stay."""
+        """End the sound and close the device; harmless when stopped. Model, controls and counts stay."""
         with self._lock:
-            if self._state == "stopped":
+            keeper, self._keeper = self._keeper, None
+            if not keeper:
                 return
-            self._stopping.set()
-            self._lost.set()
-        for thread in self._threads:
-            thread.join()
+            self._stopping = True
+            self._attention.set()
+        keeper.join()
         with self._lock:
-            self._threads.clear()
             self._close()
-            self._state = "stopped"
             self.stop_recording()
-            if self.device.realtime:
-                realtime.release()
+            realtime.release()
+            self._state = "stopped"
 
     def load(self, model: Model, *, wait: bool = True) -> None:
         """Put a model in place of the one in use, cross-faded while sound runs.
@@ -190,19 +143,21 @@ class Engine:
 
     def panic(self) -> None:
         """Fade out, forget everything heard, fade in, within two hops: ends a howl or a stuck state."""
-        self._converter.panic_asked = True
+        self._mixer.panic_asked = True
 
     def record(self, path: str | os.PathLike[str]) -> None:
         """Record wet sound to path and dry sound, aligned, to NAME-dry beside it. Raises: AudioFileError."""
         with self._lock:
             self.stop_recording()
             self._recording = ""
-            self._player.recorder = Recorder(Path(path), self.device.sample_rate)
+            self._recorder = Recorder(Path(path), self.device.sample_rate, self.device.max_block)
+            self._converter.player.recorder = self._recorder
 
     def stop_recording(self) -> None:
-        """End the recording, if there is one; the files are complete on return. Raises nothing."""
+        """End the recording, if there is one; the files are complete on return."""
         with self._lock:
-            recorder, self._player.recorder = self._player.recorder, None
+            recorder, self._recorder = self._recorder, None
+            self._converter.player.recorder = None
             if recorder:
                 recorder.close()
                 self._recording = recorder.error
@@ -210,125 +165,117 @@ class Engine:
     @property
     def delay(self) -> int:
         """Samples at the device's rate by which the output lags the input, the device's own latency left out."""
-        return self._converter.prefill + self._player.dry_delay
+        return self._converter.prefill + self._converter.player.dry_delay
 
     def status(self) -> Status:
         """Return how things stand. Any thread, any time; costs well under a millisecond."""
-        converter, player, recorder = self._converter, self._player, self._player.recorder
+        mixer, converter, recorder = self._mixer, self._converter, self._recorder
         times = converter.times[: min(converter.hops, TIMES)] * 1000.0
         p50, p99 = np.percentile(times, [50, 99]) if len(times) else (0.0, 0.0)
-        hop_ms = self.spec.hop * 1000.0 / SAMPLE_RATE
+        counts = asdict(self._counts)
+        del counts["repaired"]
         return Status(
             state=self._state,
-            model=converter.chain.name,
+            model=mixer.chain.name,
             sample_rate=self.device.sample_rate,
+            block=self.device.max_block,
             latency=self._latency(),
             compute_p50_ms=float(p50),
             compute_p99_ms=float(p99),
             compute_max_ms=float(times.max(initial=0.0)),
-            load=float(times.mean()) / hop_ms if len(times) else 0.0,
-            callbacks=player.callbacks,
-            misses=player.misses,
-            missed_samples=player.missed_samples,
-            dropped=converter.dropped,
-            failed_hops=converter.failed_hops,
+            load=float(times.mean()) * SAMPLE_RATE / 1000.0 / self.spec.hop if len(times) else 0.0,
+            **counts,
             xruns=self.device.xruns,
-            input_peak_db=converter.input_meter.peak_db,
-            input_rms_db=converter.input_meter.rms_db,
-            output_peak_db=converter.output_meter.peak_db,
-            output_rms_db=converter.output_meter.rms_db,
+            input_peak_db=mixer.input_meter.peak_db,
+            input_rms_db=mixer.input_meter.rms_db,
+            output_peak_db=mixer.output_meter.peak_db,
+            output_rms_db=mixer.output_meter.rms_db,
             recording=(recorder.error or str(recorder.path)) if recorder else self._recording,
-            message=converter.chain.message,
-            error=player.error or converter.error or self._error,
+            message=mixer.chain.message,
+            error=self._error or converter.player.error or mixer.error,
         )
 
     def _latency(self) -> Latency:
-        converter, rate = self._converter, self.device.sample_rate
-        chain = converter.chain
-        at_48k = SAMPLE_RATE / rate
+        converter, chain = self._converter, self._mixer.chain
+        at_48k = SAMPLE_RATE / self.device.sample_rate
+        device = round(self.device.latency * at_48k)
         prefill = round((converter.prefill - converter.lag) * at_48k)
         framing = self.spec.hop + chain.delay - chain.look_ahead
-        total = round(self.delay * at_48k)
-        edge = total - prefill - framing - chain.look_ahead
-        return Latency(round(self.device.latency * at_48k), prefill, framing, chain.look_ahead, edge)
+        edge = round(self.delay * at_48k) - prefill - framing - chain.look_ahead
+        return Latency(device, prefill, framing, chain.look_ahead, edge)
+
+    def _prepare(self) -> Converter:
+        reserve = round(self._reserve_ms * self.device.sample_rate / 1000.0)
+        return Converter(self._mixer, self.device, self._counts, channel=self._channel, reserve=reserve)
 
     def _open(self) -> None:
-        """Prepare player and converter for the device as it is now, and start it."""
-        self._lost.clear()
-        reserve = round(self._reserve_ms * self.device.sample_rate / 1000.0)
-        recorder = self._player.recorder
-        player = self._player = self._converter.attach(self.device, self._channel, reserve)
-        player.recorder = recorder
+        """Build the converter for the device as it is now, and start both. Under `_lock`."""
+        converter = self._converter = self._prepare()
+        converter.player.recorder = self._recorder
+        callback = converter.player.callback
         if self.device.realtime:
-            self._converting = True
-            self._thread = threading.Thread(target=self._convert, args=(player,), name="rtvox-converter", daemon=True)
+            self._thread = threading.Thread(target=converter.run, name="rtvox-converter", daemon=True)
             self._thread.start()
+        else:
+            callback = converter.callback_and_convert
         try:
-            self.device.start(player.callback if self.device.realtime else self._callback_and_convert, self._on_lost)
+            self.device.start(callback, self._on_lost)
         except BaseException:
             self._close()
             raise
         self._state = "running"
 
     def _close(self) -> None:
+        """Stop the device and the converter thread. Under `_lock`."""
         self.device.stop()
-        if self._converting:
-            self._converting = False
+        self._converter.active = False
+        if self._thread:
             self._thread.join()
-
-    def _convert(self, player: Player) -> None:
-        """Run the converter thread."""
-        flush_denormals()
-        realtime.raise_priority()
-        while self._converting:
-            if player.wake.acquire(timeout=0.1):
-                self._converter.catch_up()
-
-    def _callback_and_convert(self, indata: Array, outdata: Array) -> None:
-        self._player.callback(indata, outdata)
-        self._converter.catch_up()
+            self._thread = None
 
     def _on_lost(self, error: Exception) -> None:
         self._error = f"device lost: {error}"
-        self._lost.set()
+        self._attention.set()
 
     def _keep(self) -> None:
-        """Run the keeper thread."""
-        while True:
-            self._lost.wait()
-            if self._stopping.is_set():
-                return
-            self._state = "device lost"
-            self._close()
-            while self._state != "running":
-                if self._stopping.wait(RETRY_S):
-                    return
-                try:
+        """Run the keeper thread: close and reopen a lost device until it works."""
+        while self._attention.wait() and not self._stopping:
+            self._attention.clear()
+            with self._lock:
+                self._state = "device lost"
+                self._close()
+            while self._state == "device lost" and not self._attention.wait(RETRY_S):
+                with self._lock, contextlib.suppress(DeviceError):
                     self._open()
-                except RtvoxError as error:
-                    self._error = f"device lost: {error}"
 
     def _load(self, model: Model, failure: list[RtvoxError]) -> None:
-        """Run the loading thread."""
+        """Run a loading thread."""
         with self._loading:
+            old = self._mixer.chain
             try:
                 chain = model if isinstance(model, Chain) else build_chain(model, self.spec, self._provider)
                 self.params.join(chain.controls)
                 chain.settle(self.params)
                 self._hand_over(chain)
+                self._error = ""
             except RtvoxError as error:
+                self.params.join(old.controls)
                 self._error = str(error)
                 failure.append(error)
 
     def _hand_over(self, chain: Chain) -> None:
-        converter = self._converter
+        """Make it the chain in use: at once if no sound runs, else through the mixer; return when that is done."""
+        mixer = self._mixer
         with self._lock:
             if self._state != "running":
-                converter.chain = chain
-                self._player = converter.attach(self.device, self._channel, 0)
+                mixer.chain = chain
+                self._converter = self._prepare()
                 return
-            converter.pending = chain
+            mixer.error = ""
+            mixer.pending = chain
         deadline = time.monotonic() + SWAP_TIMEOUT_S
-        while converter.chain is not chain and time.monotonic() < deadline and self._state == "running":
+        while mixer.chain is not chain and time.monotonic() < deadline:
+            if mixer.pending is not chain and mixer.incoming is not chain and mixer.chain is not chain:
+                raise RtvoxError(f"{mixer.error}; the model in use stays")
             time.sleep(0.005)
-        converter.retired.clear()
+        mixer.retired.clear()

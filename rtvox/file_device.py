@@ -1,8 +1,8 @@
 """Devices without hardware: FileDevice plays a file or an array through the engine, PushDevice is driven by hand.
 
-In: samples from an array or a sound file. Out: samples to an array or a sound file. The same engine loop as with a sound card;
-only the clock differs: `fake` runs as fast as it can and is never late, `real` is paced like a card. `convert_blocks` is what
-`rtvox convert` does. Read next: `engine.py`.
+In: samples from an array or a sound file. Out: samples to an array or a sound file. The same engine loop as with a
+sound card; only the clock differs: `fake` runs as fast as it can and is never late, `real` is paced like a card.
+`convert_blocks` is what `rtvox convert` does. Read next: `engine.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import Literal
@@ -180,7 +180,7 @@ def convert_blocks(
     *,
     spec: FeatureSpec | None = None,
     provider: Provider = "auto",
-) -> Iterator[Array]:
+) -> Generator[Array, None, None]:
     """Convert a stream of (B, C) blocks; the output is aligned with the input and as long.
 
     Each channel goes through an engine of its own, so channels stay apart. Blocks may have any and changing sizes.

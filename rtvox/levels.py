@@ -115,20 +115,19 @@ class NoiseGate:
     def reset(self) -> None:
         """Open the gate, ready to close."""
         self.gain = 1.0
-        self._hold = self._hold_hops
+        self._left = self._hold_hops  # hops until it closes; 0 when it is closing or closed
 
     def process(self, x: Array, threshold_db: float) -> None:
         """Gate x (hop,) in place."""
         peak = max(float(x.max()), -float(x.min()))
         threshold = amplitude(threshold_db)
         if threshold_db <= GATE_OFF_DB or peak >= threshold:
-            self._hold = self._hold_hops
-        elif peak < threshold * amplitude(-self.HYSTERESIS_DB):
-            self._hold = max(0, self._hold - 1)
-        elif self.gain > 0.0:
-            self._hold = max(self._hold, 1)
+            self._left = self._hold_hops
+        elif self._left:
+            above = peak >= threshold * amplitude(-self.HYSTERESIS_DB)
+            self._left = self._hold_hops if above else self._left - 1
         before = self.gain
-        if self._hold:
+        if self._left:
             self.gain = 1.0
             if before < 1.0:
                 x *= np.float32(before) + np.float32(1.0 - before) * self._attack

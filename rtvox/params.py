@@ -115,9 +115,8 @@ def parse_setting(text: str, table: Mapping[str, Param] = PARAMS) -> tuple[str, 
 class Params:
     """The target value of every control, those of the loaded model included.
 
-    Any thread may set and get. No lock: a value is one float, replaced whole; the two dictionaries are replaced whole
-    when a model's controls come or go (`join`, called by the loading thread alone), and the last one to set a value
-    wins.
+    Any thread may set and get. No lock: a value is one float in a dictionary, replaced whole, and the last one to set
+    it wins; `table` is replaced whole when a model's controls come or go (`join`, called by the loading thread alone).
     """
 
     def __init__(self, table: Mapping[str, Param] = PARAMS) -> None:
@@ -144,16 +143,18 @@ class Params:
 
     def values(self) -> dict[str, float]:
         """Return a copy of all targets."""
-        return dict(self._targets)
+        return {name: self._targets[name] for name in self.table}
 
     def join(self, controls: Iterable[Param]) -> None:
         """Replace the model's controls by those of another; a control that both have keeps its value if it may."""
-        table, targets = dict(self._own), {name: self._targets[name] for name in self._own}
+        table = dict(self._own)
         for control in controls:
             if control.name in self._own:
                 raise ParameterError(f"{control.name}: a model may not have a control with the name of one of rtvox")
-            old = self._targets.get(control.name, math.nan)
             table[control.name] = control
-            targets[control.name] = old if control.low <= old <= control.high else control.default
-        self._targets = targets
+            old = self._targets.get(control.name, math.nan)
+            if not control.low <= old <= control.high:
+                self._targets[control.name] = control.default
         self.table = table
+        for name in self._targets.keys() - table.keys():
+            del self._targets[name]

@@ -1,10 +1,12 @@
 """Player: the audio callback. It copies between device and timelines, counts, and covers what came too late.
 
-In: the device's input block. Out: the device's output block. Runs in the device's audio thread: it takes no lock, waits for
-nothing, calls no model and writes no log; its buffers are made once. Read next: `converter.py`, on the timelines' other side.
+In: the device's input block. Out: the device's output block. Runs in the device's audio thread: it takes no lock,
+waits for nothing, calls no model and writes no log; its buffers are made once. Read next: `converter.py`, on the
+timelines' other side.
 
-One timeline, counted in samples at the device's rate: output position n is played as input position n arrives, and answers input
-position n - prefill - delay. A converted sample that is not there when its position is due is never played later.
+One timeline, counted in samples at the device's rate: output position n is played as input position n arrives, and
+answers input position n - prefill - delay. A converted sample that is not there when its position is due is never
+played later.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtvox.features import Array
+from rtvox.status import Counts
 from rtvox.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -28,14 +31,22 @@ _WET, _TO_DRY, _DRY, _TO_WET = range(4)
 class Player:
     """The callback and what it shares with the converter thread.
 
-    Single writers: `wake` is released here and acquired by the converter; `inputs`, `position` and the counts are written
-    here; `outputs`, `dry_delay`, `dry_gain`, `ceiling` and `keep_dry` by the converter; `recorder` by the engine. Each is
-    one number or reference that is replaced whole.
+    Single writers: `wake` is released here and acquired by the converter; `inputs`, `position` and `error` are written
+    here; `outputs`, `dry_delay`, `dry_gain`, `ceiling` and `keep_dry` by the converter; `recorder` by the engine. Each
+    is one number or reference that is replaced whole.
     """
 
     def __init__(
-        self, *, sample_rate: int, max_block: int, prefill: int, delay: int, channel: int | None = None
+        self,
+        counts: Counts,
+        *,
+        sample_rate: int,
+        max_block: int,
+        prefill: int,
+        delay: int,
+        channel: int | None = None,
     ) -> None:
+        self.counts = counts
         self.prefill = prefill
         self.dry_delay = delay
         self.dry_gain = 1.0
@@ -43,10 +54,6 @@ class Player:
         self.keep_dry = True  # cover a miss with the dry signal; else with silence
         self.recorder: Recorder | None = None
         self.position = 0  # samples played
-        self.callbacks = 0
-        self.misses = 0  # callbacks that lacked samples
-        self.missed_samples = 0
-        self.repaired = 0  # input samples that were NaN or infinite
         self.error = ""
         self.wake = _thread.allocate_lock()  # a binary semaphore: the only primitive whose release never waits
         capacity = max(sample_rate, 8 * (max_block + prefill + delay))
@@ -54,7 +61,7 @@ class Player:
         self.outputs.write(0, np.zeros(prefill, np.float32))
         self._channel = channel
         self._max_block = max_block
-        self._mono, self._wet, self._dry = (np.zeros(max_block, np.float32) for _ in range(3))
+        self._mono, self._wet, self._dry, self._cover_by = (np.zeros(max_block, np.float32) for _ in range(4))
         self._state, self._faded = _WET, 0
         self._fade_in = (np.sin(np.pi / 2 * np.arange(1, FADE + 1) / (FADE + 1)) ** 2).astype(np.float32)
         self._fade_out = self._fade_in[::-1].copy()
@@ -69,7 +76,7 @@ class Player:
         except Exception as error:  # an exception in PortAudio's thread would end the stream: silence is better
             outdata.fill(0.0)
             self.error = f"audio callback: {error!r}"
-        self.callbacks += 1
+        self.counts.callbacks += 1
         if self.wake.locked():
             self.wake.release()
 
@@ -86,35 +93,32 @@ class Player:
         self.inputs.write(position, mono)
         first, last = self.outputs.read(position, wet)
         recorder = self.recorder
-        if first or last < n or self._state != _WET or recorder:
+        whole = last - first == n and self._state == _WET
+        if recorder or not whole:
             self.inputs.copy(position - self.prefill - self.dry_delay, dry)
-        if recorder:
-            recorder.dry.write(dry)
-        if first or last < n or self._state != _WET:
+        if not whole:
             self._cover(wet, dry, first, last)
         self._played[: max(0, FADE + 1 - n)] = self._played[min(n, FADE + 1) :]
         self._played[max(0, FADE + 1 - n) :] = wet[max(0, n - FADE - 1) :]
         if recorder:
-            recorder.wet.write(wet)
+            recorder.write(dry, wet)
         outdata[:] = wet[:, None]
         self.position = position + n
 
     def _repair(self, x: Array) -> None:
         bad = ~np.isfinite(x)
-        self.repaired += int(bad.sum())
+        self.counts.repaired += int(bad.sum())
         x[bad] = 0.0
 
     def _cover(self, wet: Array, dry: Array, first: int, last: int) -> None:
         """Turn wet (B,), valid from index first to last, into sound without a gap and without a click."""
         n = len(wet)
         if last - first < n:
-            self.misses += 1
-            self.missed_samples += n - (last - first)
-        if self.keep_dry:
-            dry *= np.float32(self.dry_gain)
-            np.clip(dry, -self.ceiling, self.ceiling, out=dry)
-        else:
-            dry.fill(0.0)
+            self.counts.misses += 1
+            self.counts.missed_samples += n - (last - first)
+        cover = self._cover_by[:n]
+        np.multiply(dry, np.float32(self.dry_gain if self.keep_dry else 0.0), out=cover)
+        np.clip(cover, -self.ceiling, self.ceiling, out=cover)
         at = 0
         while at < n:
             if self._state == _WET:
@@ -126,7 +130,7 @@ class Player:
                 count = min(FADE - self._faded, n - at)
                 faded = slice(self._faded, self._faded + count)
                 here = slice(at, at + count)
-                wet[here] = dry[here] + self._fade_out[faded] * (self._onward[faded] - dry[here])
+                wet[here] = cover[here] + self._fade_out[faded] * (self._onward[faded] - cover[here])
                 np.clip(wet[here], -self.ceiling, self.ceiling, out=wet[here])
                 at = self._step(at, count, _DRY)
             elif self._state == _DRY:
@@ -134,14 +138,14 @@ class Player:
                     self._state, self._faded = _TO_WET, 0
                 else:
                     until = first if at < first < last else n
-                    wet[at:until] = dry[at:until]
+                    wet[at:until] = cover[at:until]
                     at = until
             elif not first <= at < last:
                 self._leave(wet, at)
             else:
                 count = min(FADE - self._faded, last - at)
                 here = slice(at, at + count)
-                wet[here] = dry[here] + self._fade_in[self._faded : self._faded + count] * (wet[here] - dry[here])
+                wet[here] = cover[here] + self._fade_in[self._faded : self._faded + count] * (wet[here] - cover[here])
                 at = self._step(at, count, _WET)
 
     def _step(self, at: int, count: int, following: int) -> int:

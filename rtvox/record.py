@@ -1,8 +1,8 @@
 """Recorder: wet and dry sound to two files, in sync, while it is played.
 
-In: blocks from the audio callback, which only copies them into two RingBuffers. Out: sound files, written by the recorder's own
-thread. When the disk is full, or a file cannot be written any more, the recording ends with valid files up to there, `error` says
-so, and the sound goes on. Read next: `ring.py`.
+In: blocks from the audio callback, which only copies them into a RingBuffer. Out: sound files, written by the
+recorder's own thread. When the disk is full, or a file cannot be written any more, the recording ends with valid files
+up to there, `error` says so, and the sound goes on. Read next: `ring.py`.
 """
 
 from __future__ import annotations
@@ -14,69 +14,93 @@ import numpy as np
 import soundfile
 
 from rtvox.errors import AudioFileError
+from rtvox.features import Array
 from rtvox.ring import RingBuffer
 
-BUFFER_S = 10.0  # how long a disk may stand still; 2 MB per track at 48 kHz
-PERIOD_S = 0.05  # between two looks into the buffers
+BUFFER_S = 10.0  # how long a disk may stand still; 4 MB at 48 kHz
+PERIOD_S = 0.05  # between two looks into the buffer
+WAV_BYTES = 2**32 - 2**20  # sizes in a WAV file are 32-bit numbers: 8 h at 48 kHz
 
 
 class Recorder:
-    """Two mono files that begin with the same sample.
+    """Two mono files that begin and end with the same sample.
 
-    Single writers: the audio callback writes the two rings, the writer thread all else. A block that does not fit is counted
-    in `RingBuffer.dropped` and left out.
+    Single writers: the audio thread calls `write`, the writer thread does all else. Dry and wet samples take turns in
+    one ring, written and read in pairs only, so that a full ring drops the same ones of both.
     """
 
-    def __init__(self, path: Path, sample_rate: int) -> None:
+    def __init__(self, path: Path, sample_rate: int, max_block: int) -> None:
         """Open both files and start the writer thread.
 
         Args:
-            path: of the wet sound; the ending chooses the format (.wav, .flac, .aiff ...). The dry sound goes to NAME-dry
-                beside it.
+            path: of the wet sound; the ending chooses the format (.wav, .flac, .aiff ...). The dry sound goes to
+                NAME-dry beside it.
+            sample_rate: Hz.
+            max_block: the most samples in one `write`.
 
         Raises: AudioFileError if a file cannot be made, or the format is unknown.
         """
-        self.path = path
-        self.error = ""
-        capacity = round(BUFFER_S * sample_rate)
-        self.dry, self.wet = RingBuffer(capacity), RingBuffer(capacity)
+        self.path, self.error = path, ""
+        self._pair = np.zeros((max_block, 2), np.float32)
+        self._ring = RingBuffer(2 * round(BUFFER_S * sample_rate))
+        self._chunk = np.zeros(self._ring.capacity, np.float32)
         self._files: list[soundfile.SoundFile] = []
-        self._chunk = np.zeros(capacity, np.float32)
-        for name in (path, path.with_stem(path.stem + "-dry")):
-            try:
-                subtype = "PCM_24" if "PCM_24" in soundfile.available_subtypes(name.suffix[1:].upper()) else None
-                self._files.append(soundfile.SoundFile(name, "w", sample_rate, 1, subtype))
-            except (OSError, RuntimeError, TypeError, ValueError) as error:
-                for file in self._files:
-                    file.close()
-                raise AudioFileError(f"{name}: cannot record there ({error})") from None
+        try:
+            for track in (path, path.with_stem(f"{path.stem}-dry")):
+                self._files.append(_create(track, sample_rate))
+        except AudioFileError:
+            self._close_files()
+            raise
+        self._limit = WAV_BYTES if path.suffix.lower() == ".wav" else None
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._write, name="rtvox-recorder", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="rtvox-recorder", daemon=True)
         self._thread.start()
+
+    def write(self, dry: Array, wet: Array) -> None:
+        """Take (B,) samples of each. Audio thread only: copies and returns."""
+        pair = self._pair[: len(wet)]
+        pair[:, 0], pair[:, 1] = dry, wet
+        self._ring.write(pair.reshape(-1))
 
     def close(self) -> None:
         """End the recording; both files are complete on return."""
         self._ending.set()
         self._thread.join()
 
-    def _write(self) -> None:
+    def _run(self) -> None:
         ending = False
         while not ending and not self.error:
             ending = self._ending.wait(PERIOD_S)
             self._drain()
+        self._close_files()
+        if lost := self._ring.dropped // 2 and not self.error:
+            self.error = f"{self.path}: the disk was too slow, {lost} samples are left out; record to another one"
+
+    def _drain(self) -> None:
+        """Move what waits to the files."""
+        n = self._ring.read(self._chunk[: len(self._ring)])
+        pairs = self._chunk[:n].reshape(-1, 2)
+        for file, samples in zip(self._files, (pairs[:, 1], pairs[:, 0]), strict=True):
+            try:
+                file.write(samples)
+                if self._limit and file.tell() * 3 > self._limit:
+                    self.error = f"{file.name}: recording ended: a WAV file holds 4 GB; record to .flac, or again"
+            except (OSError, RuntimeError, AssertionError) as error:
+                self.error = f"{file.name}: recording ended ({error}); free some disk space, or record elsewhere"
+                return
+
+    def _close_files(self) -> None:
         for file in self._files:
             try:
                 file.close()
             except (OSError, RuntimeError) as error:
                 self.error = self.error or f"{file.name}: recording ended ({error})"
 
-    def _drain(self) -> None:
-        """Move what both rings hold to the files: the same number of samples to each."""
-        n = min(len(self.wet), len(self.dry))
-        for ring, file in zip((self.wet, self.dry), self._files, strict=True):
-            ring.read(self._chunk[:n])
-            try:
-                file.write(self._chunk[:n])
-            except (OSError, RuntimeError, AssertionError) as error:
-                self.error = f"{file.name}: recording ended ({error})"
-                return
+
+def _create(path: Path, sample_rate: int) -> soundfile.SoundFile:
+    """Open a mono file for writing, with 24 bits where the format has them."""
+    subtype = "PCM_24" if "PCM_24" in soundfile.available_subtypes(path.suffix[1:].upper()) else None
+    try:
+        return soundfile.SoundFile(path, "w", sample_rate, 1, subtype)
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise AudioFileError(f"{path}: cannot record there ({error}); needs a folder that can be written") from None

@@ -15,8 +15,9 @@ from rtvox.features import Array
 class Timeline:
     """The last `capacity` samples of a stream.
 
-    Single writer: `span` and the samples belong to the one thread that calls `write`. `span` is one tuple, replaced whole
-    and only after the samples it speaks of: that is why no lock is needed. What lies before position 0 is silence.
+    Single writer: `span` and the samples belong to the one thread that calls `write`. `span` is one tuple, replaced
+    whole and only after the samples it speaks of: that is why no lock is needed. What lies before position 0 is
+    silence.
     """
 
     def __init__(self, capacity: int) -> None:
