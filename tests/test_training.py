@@ -1,0 +1,150 @@
+"""From a folder of recordings to a model file with the command line, on a voice and a band that the test makes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from export.__main__ import main
+from export.evaluate import held_out_song
+from export.recipe import read_recipe
+from export.recordings.library import Library, Source, cut, prepare
+from export.recordings.mixes import Mixer, MixRecipe, stutter
+from rtvox.errors import AudioFileError, ParameterError
+from rtvox.features import Array
+
+RATE = 48000
+RECIPE = """
+name = "tiny"
+title = "Tiny isolation"
+seed = 440
+[sources]
+each = { "voice-song" = ["stems/*/vocals.*"], "stems" = ["stems/*/drums.*"] }
+[mix]
+seconds = 1.0
+voices = { "voice-song" = 1.0 }
+music = { "stems" = 1.0 }
+hold_out = ["held"]
+[network]
+channels = [4, 6, 8]
+hidden = [0, 4, 8]
+recurrent = 1
+[training]
+batch = 2
+steps = 2
+learning_rate = 1e-3
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path, glottal: Array, rng: np.random.Generator) -> Path:
+    """Three songs of six seconds: a buzzing voice, and bursts of noise; stereo, at three rates."""
+    for song, rate in (("one", 48000), ("two", 44100), ("held", 96000)):
+        folder = tmp_path / "data" / "stems" / song
+        folder.mkdir(parents=True)
+        voice = np.resize(glottal, 6 * rate)
+        drums = rng.standard_normal(6 * rate) * np.exp(-np.arange(6 * rate) % (rate // 2) / 2000.0) * 0.3
+        for name, sound in (("vocals.wav", voice), ("drums.flac", drums)):
+            soundfile.write(folder / name, np.stack([sound, sound], 1).clip(-1, 1), rate)
+    (tmp_path / "data" / "index.csv").write_text("path,source,licence\nstems/one/vocals.wav,me/songs,CC0-1.0\n")
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def cache(data: Path) -> Path:
+    prepare([data], data.parent / "cache", read_recipe(str(data.parent / "tiny.toml")).sources)
+    return data.parent / "cache"
+
+
+def test_prepare_decodes_to_mono_48_khz_with_credits(cache: Path) -> None:
+    library = Library(cache)
+    assert {name: len(array) for name, array in library["voice-song"].items()} == {
+        "stems-held-vocals": 6 * RATE, "stems-one-vocals": 6 * RATE, "stems-two-vocals": 6 * RATE
+    }  # fmt: skip
+    assert '"me/songs",\n  "CC0-1.0"' in (cache / "credits.json").read_text()
+    assert '"data",\n  "your own"' in (cache / "credits.json").read_text()
+
+
+def test_prepare_refuses_what_may_not_train_shipped_weights(data: Path) -> None:
+    (data / "index.csv").write_text("path,source,licence\nstems/two/vocals.wav,them,CC-BY-SA-4.0\n")
+    with pytest.raises(ParameterError, match=r"stems/two/vocals\.wav: is CC-BY-SA-4\.0"):
+        prepare([data], data.parent / "cache", [Source("voice-song", "stems/*/vocals.*", join=False)])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_bytes(b"no sound"), "cannot be read as sound"),
+        (lambda path: soundfile.write(path, np.zeros((0, 1)), RATE), "holds no samples"),
+        (lambda path: soundfile.write(path, np.full(9, np.nan), RATE, "FLOAT"), "not numbers"),
+    ],
+)
+def test_prepare_names_the_file_it_cannot_use(data: Path, make, message: str) -> None:  # type: ignore[no-untyped-def]
+    make(data / "stems" / "one" / "vocals.wav")
+    with pytest.raises(AudioFileError, match=rf"stems/one/vocals\.wav: .*{message}"):
+        prepare([data], data.parent / "cache", [Source("voice-song", "stems/*/vocals.*", join=False)])
+
+
+def test_prepare_names_a_source_without_files(data: Path) -> None:
+    with pytest.raises(ParameterError, match=r"gongs/\*: no sound files in"):
+        prepare([data], data.parent / "cache", [Source("loops", "gongs/*")])
+
+
+def test_cut_pads_with_silence(cache: Path) -> None:
+    array = Library(cache)["stems"]["stems-one-drums"]
+    assert len(cut(array, 0, None)) == len(array)
+    assert np.array_equal(cut(array, -5, 10)[5:], cut(array, 0, 5)) and not cut(array, -5, 10)[:5].any()
+    assert not cut(array, len(array), 7).any()
+
+
+def test_mixes_are_seeded_bounded_and_never_use_the_held_out_song(cache: Path) -> None:
+    recipe = MixRecipe(seconds=1.0, voices={"voice-song": 1.0}, music={"stems": 1.0}, hold_out=("held",))
+    mixer = Mixer(Library(cache), recipe)
+    assert list(mixer.songs["stems"]) == ["stems-one", "stems-two"]
+    one, two = ([mixer.draw(np.random.default_rng([440, n])) for n in range(20)] for _ in range(2))
+    for (mix, voice), again in zip(one, two, strict=True):
+        assert mix.shape == voice.shape == (mixer.length,) and mixer.length % 256 == 0
+        assert np.array_equal(mix, again[0]) and np.array_equal(voice, again[1])
+        assert np.abs(mix).max() <= 1.0 and np.isfinite(voice).all()
+    assert np.std([mix.std() for mix, _ in one]) > 0.01
+
+
+def test_stutter_repeats_in_place(glottal: Array, rng: np.random.Generator) -> None:
+    out = stutter(glottal, rng)
+    assert out.shape == glottal.shape and not np.array_equal(out, glottal)
+    assert np.abs(out).max() <= np.abs(glottal).max() + 1e-6
+
+
+def test_unknown_recipe_lists_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ParameterError, match="there are: isolate"):
+        read_recipe("isolat")
+    (tmp_path / "bad.toml").write_text("name = 3\n")
+    with pytest.raises(ParameterError, match=r"bad\.toml: not a recipe"):
+        read_recipe(str(tmp_path / "bad.toml"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_train_export_and_evaluate(data: Path, cache: Path, processes: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """One process and two (torch.distributed, gloo) train, resume, export a proven file, and score the held-out song."""
+    root = data.parent
+    common = [str(root / "tiny.toml"), "--cache", str(cache), "--runs", str(root / "runs")]
+    cpu = ["--accelerator", "cpu", "--workers", "0", "--validate-every", "2", "--devices", str(processes)]
+    train = [sys.executable, "-m", "export", "train", *common, *cpu]  # Lightning starts the command line once per process
+    subprocess.run(train, check=True)
+    last = root / "runs" / "tiny" / "last.ckpt"
+    subprocess.run([*train, "--steps", "4", "--resume", str(last)], check=True)
+    model = root / "tiny.onnx"
+    assert main(["export", *common, "--model", str(model)]) == 0
+    assert model.stat().st_size < 16 * 2**20
+    assert main(["evaluate", *common, "--model", str(model), "--pictures", str(root / "pictures")]) == 0
+    assert "si_sdr_gain_db" in capsys.readouterr().out
+    assert (root / "pictures" / "isolate-held.png").stat().st_size > 10_000
+    mix, voice = held_out_song(Library(cache), "held")
+    assert mix.shape == voice.shape == (6 * RATE,)
