@@ -9,13 +9,14 @@ Threads, and what each may do:
   `Mixer.pending`, and frees the old one.
 * the keeper thread: waits; when the device is lost, it closes and reopens it until that works.
 * a recorder's writer thread (`record.py`).
-* any other thread may call the public methods. They take `_lock` where they change who runs; `set` and
-  `status` take none.
+* any other thread may call the public methods. They take `_lock` where they change who runs; `set` and `status` take
+  none.
 
-Unlocked shared values: see `Player`, `Converter`, `Mixer` and `Params`, each with its single writer. A device that does not
-run in real time has no converter thread: its audio thread converts after each callback, so a file is always whole.
+Unlocked shared values: see `Player`, `Converter`, `Mixer` and `Params`, each with its single writer. A device that does
+not run in real time has no converter thread: its audio thread converts after each callback, so a file is always whole.
 
-In: a Device, models, controls. Out: sound on the device, and Status. Read next: `player.py`, `converter.py`, `mixer.py`.
+In: a Device, models, controls. Out: sound on the device, and Status.
+Read next: `player.py`, `converter.py`, `mixer.py`.
 """
 
 from __future__ import annotations

@@ -148,6 +148,7 @@ class Limiter:
 
     RELEASE_DB_PER_S = 80.0
     ATTACK_DB = 0.25  # per sample: 12 dB in a millisecond
+    LOUDEST = np.float32(1000.0)  # 60 dB over full scale; what is above is clipped, and not remembered for longer
 
     def __init__(self, hop: int) -> None:
         self._release = np.arange(1, hop + 1) * (self.RELEASE_DB_PER_S / SAMPLE_RATE)
@@ -161,11 +162,11 @@ class Limiter:
 
     def process(self, x: Array, ceiling: float | Array) -> None:
         """Limit x (hop,) in place to [-ceiling, ceiling] (amplitude, one number or one per sample)."""
-        if not math.isfinite(float(x.sum(dtype=np.float64))):
-            bad = ~np.isfinite(x)
-            self.repaired += int(bad.sum())
-            x[bad] = 0.0
-        over = np.abs(x) / ceiling
+        finite = np.isfinite(x)
+        if not finite.all():
+            self.repaired += int(np.count_nonzero(~finite))
+            x[~finite] = 0.0
+        over = np.minimum(np.abs(x), self.LOUDEST) / ceiling
         if self.reduction_db == 0.0 and float(over.max()) <= 1.0:
             return
         need = 20.0 * np.log10(np.maximum(over, 1.0, dtype=np.float64))

@@ -28,7 +28,8 @@ class Mixer:
     """The chain in use, the chain that is to replace it, and the controls on their way.
 
     Single writers: all belongs to the converter thread, except `pending`, which the loading thread sets and the
-    converter thread clears, and `panic_asked`, which anyone sets. Others may read `chain`, `incoming`, `error` and the meters.
+    converter thread clears, and `panic_asked`, which anyone sets. Others may read `chain`, `incoming`, `error` and the
+    meters.
     """
 
     def __init__(self, params: Params, chain: Chain) -> None:

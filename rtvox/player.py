@@ -12,10 +12,10 @@ played later.
 from __future__ import annotations
 
 import _thread
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from rtvox.features import Array
 from rtvox.status import Counts
@@ -62,6 +62,7 @@ class Player:
         self._channel = channel
         self._max_block = max_block
         self._mono, self._wet, self._dry, self._cover_by = (np.zeros(max_block, np.float32) for _ in range(4))
+        self._finite = np.zeros(max_block, np.bool_)
         self._state, self._faded = _WET, 0
         self._fade_in = (np.sin(np.pi / 2 * np.arange(1, FADE + 1) / (FADE + 1)) ** 2).astype(np.float32)
         self._fade_out = self._fade_in[::-1].copy()
@@ -88,8 +89,8 @@ class Player:
         else:
             np.add.reduce(indata, axis=1, out=mono)
             mono *= np.float32(1.0 / indata.shape[1])
-        if not math.isfinite(mono.sum()):
-            self._repair(mono)
+        if not np.isfinite(mono, out=self._finite[:n]).all():
+            self._repair(mono, self._finite[:n])
         self.inputs.write(position, mono)
         first, last = self.outputs.read(position, wet)
         recorder = self.recorder
@@ -105,10 +106,9 @@ class Player:
         outdata[:] = wet[:, None]
         self.position = position + n
 
-    def _repair(self, x: Array) -> None:
-        bad = ~np.isfinite(x)
-        self.counts.repaired += int(bad.sum())
-        x[bad] = 0.0
+    def _repair(self, x: Array, finite: npt.NDArray[np.bool_]) -> None:
+        self.counts.repaired += int(np.count_nonzero(~finite))
+        x[~finite] = 0.0
 
     def _cover(self, wet: Array, dry: Array, first: int, last: int) -> None:
         """Turn wet (B,), valid from index first to last, into sound without a gap and without a click."""

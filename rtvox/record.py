@@ -7,6 +7,7 @@ up to there, `error` says so, and the sound goes on. Read next: `ring.py`.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 
@@ -73,7 +74,8 @@ class Recorder:
             ending = self._ending.wait(PERIOD_S)
             self._drain()
         self._close_files()
-        if lost := self._ring.dropped // 2 and not self.error:
+        lost = self._ring.dropped // 2
+        if lost and not self.error:
             self.error = f"{self.path}: the disk was too slow, {lost} samples are left out; record to another one"
 
     def _drain(self) -> None:
@@ -95,6 +97,22 @@ class Recorder:
                 file.close()
             except (OSError, RuntimeError) as error:
                 self.error = self.error or f"{file.name}: recording ended ({error})"
+            if self.error and file.format == "FLAC":
+                _mend_flac(Path(file.name))
+
+
+def _mend_flac(path: Path) -> None:
+    """Give a FLAC file whose encoder was cut off its length; the frames that were written are whole."""
+    count = 0
+    with contextlib.suppress(OSError, RuntimeError), soundfile.SoundFile(path) as file:
+        while n := len(file.read(4096, dtype="float32")):  # a frame; the one that was cut off raises
+            count += n
+    with contextlib.suppress(OSError), path.open("r+b") as raw:
+        # RFC 9639, section 8.2: the number of samples are the 36 bits before the checksum, at byte 21.5 of the file.
+        raw.seek(21)
+        high = raw.read(1)[0] & 0xF0 | count >> 32
+        raw.seek(21)
+        raw.write(bytes([high]) + (count & 0xFFFFFFFF).to_bytes(4, "big"))
 
 
 def _create(path: Path, sample_rate: int) -> soundfile.SoundFile:
