@@ -82,7 +82,8 @@ class Mixer:
         song = name.rpartition("-")[0]
         start = self._active_start(self.library["voice-song"][name], rng)
         factor = self._speed(rng)
-        voice = colour(self._cut(self.library["voice-song"][name], start, factor), rng)
+        voice = self._cut(self.library["voice-song"][name], start, factor)
+        voice = colour(produce(voice, rng) if rng.random() < 0.3 else voice, rng)
         music = np.zeros(self.length, np.float32)
         for stem in self.songs["stems"][song]:
             level = 10 ** (rng.normal(0.0, 3.0) / 20)
@@ -93,11 +94,7 @@ class Mixer:
         group = _pick(self.voices, rng)
         array = self.library[group][str(rng.choice(self._names(group)))]
         voice = self._cut(array, self._active_start(array, rng), self._speed(rng))
-        if rng.random() < 0.15:
-            voice = stutter(voice, rng)
-        if rng.random() < 0.35:
-            voice = room(voice, rng)
-        return colour(voice, rng)
+        return colour(produce(voice, rng), rng)
 
     def _music(self, rng: np.random.Generator) -> Array:
         music = np.zeros(self.length, np.float32)
@@ -168,21 +165,71 @@ def room(x: Array, rng: np.random.Generator) -> Array:
     else:
         step = int(rng.uniform(0.08, 0.4) * RATE)
         tail = np.zeros(4 * step + 1, np.float32)
-        tail[step::step] = rng.uniform(0.3, 0.8) ** np.arange(1, 5)
-    tail *= 10 ** (rng.uniform(-20.0, -4.0) / 20) / np.sqrt(np.sum(tail**2))
+        tail[step::step] = rng.uniform(0.3, 0.9) ** np.arange(1, 5)
+    tail *= 10 ** (rng.uniform(-20.0, 0.0) / 20) / np.sqrt(np.sum(tail**2))
     return x + scipy.signal.oaconvolve(x, tail)[: len(x)].astype(np.float32)
 
 
+def produce(x: Array, rng: np.random.Generator) -> Array:
+    """Treat a voice (N,) as producers do: any of stutter, freeze, harmonies, overdrive, telephone, room or echo."""
+    for effect, chance in ((stutter, 0.15), (freeze, 0.2), (harmonise, 0.2), (overdrive, 0.1), (telephone, 0.1)):
+        if rng.random() < chance:
+            x = effect(x, rng)
+    for _ in range(2):
+        if rng.random() < 0.4:
+            x = room(x, rng)
+    return x
+
+
 def stutter(x: Array, rng: np.random.Generator) -> Array:
-    """Repeat a slice of 60 to 300 ms of (N,) a few times in place, as producers of electronic music do."""
-    slice_len = int(rng.uniform(0.06, 0.3) * RATE)
-    times = int(rng.integers(2, 9))
-    start = int(rng.integers(0, max(len(x) - slice_len * times, 1)))
-    piece = x[start : start + slice_len] * scipy.signal.windows.tukey(slice_len, 0.1).astype(np.float32)
+    """Repeat a slice of 60 to 300 ms of (N,) a few times in place."""
+    length, times = int(rng.uniform(0.06, 0.3) * RATE), int(rng.integers(2, 9))
+    start = int(rng.integers(0, max(len(x) - length * times, 1)))
+    return _with_loop(x, start, x[start : start + length], length * times, 0.1)
+
+
+def freeze(x: Array, rng: np.random.Generator) -> Array:
+    """Hold a grain of 50 to 150 ms of (N,) for 0.3 to 3 s: the voice becomes a tone."""
+    grain = int(rng.uniform(0.05, 0.15) * RATE)
+    start = int(rng.integers(0, len(x) - grain))
+    piece = x[start : start + grain] * scipy.signal.windows.hann(grain).astype(np.float32)
+    return _with_loop(x, start, piece + np.roll(piece, grain // 2), int(rng.uniform(0.3, 3.0) * RATE), 0.0)
+
+
+def _with_loop(x: Array, start: int, piece: Array, length: int, taper: float) -> Array:
+    piece = piece * scipy.signal.windows.tukey(len(piece), taper).astype(np.float32)
     out = x.copy()
-    repeated = np.tile(piece, times)[: len(x) - start]
-    out[start : start + len(repeated)] = repeated
+    end = min(start + length, len(x))
+    out[start:end] = np.resize(piece, end - start)
     return out
+
+
+def harmonise(x: Array, rng: np.random.Generator) -> Array:
+    """Add one to three copies of (N,), shifted by -12 to 12 semitones with overlapping grains of 43 ms."""
+    grain, hop = 2048, 512
+    window = np.hanning(grain).astype(np.float32) / 2
+    starts = np.arange(0, len(x) - grain, hop)
+    out = x.copy()
+    for _ in range(int(rng.integers(1, 4))):
+        ratio = 2.0 ** (int(rng.integers(-12, 13)) / 12.0)
+        places = np.minimum((starts[:, None] + np.arange(grain) * ratio).astype(int), len(x) - 1)
+        level = np.float32(10 ** (rng.uniform(-12.0, 0.0) / 20))
+        for start, place in zip(starts, places, strict=True):
+            out[start : start + grain] += level * window * x[place]
+    return out
+
+
+def overdrive(x: Array, rng: np.random.Generator) -> Array:
+    """Saturate (N,) softly, at 1 to 10 times its own level."""
+    scale = rng.uniform(1.0, 10.0) / (np.abs(x).max() + 1e-6)
+    return (np.tanh(x * scale) / scale).astype(np.float32)
+
+
+def telephone(x: Array, rng: np.random.Generator) -> Array:
+    """Keep a band of (N,) only, from 200 to 800 Hz up to 2 to 5 kHz."""
+    edges = [rng.uniform(200.0, 800.0), rng.uniform(2000.0, 5000.0)]
+    b, a = scipy.signal.butter(2, edges, "bandpass", fs=RATE)
+    return np.asarray(scipy.signal.lfilter(b, a, x), np.float32)
 
 
 class MixStream(torch.utils.data.IterableDataset[Tensor]):
