@@ -1,0 +1,9 @@
+"""x.
+
+y
+"""
+
+
+def add_arguments(p): ...
+def run(a):
+    return 0

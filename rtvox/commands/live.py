@@ -1,0 +1,126 @@
+"""Convert the microphone, live.
+
+For example:
+  rtvox live                                            default microphone, default speaker, model isolate
+  rtvox live --input USB --output rtvox --block 64      devices by a part of their name; see `rtvox devices`
+  rtvox live --set part=1 --record take.flac            the band without the voice; take.flac and take-dry.flac
+
+One line shows the levels, the load (the part of a hop's time that its conversion takes), the misses (callbacks that
+found no converted sound in time and played the dry one) and the latency from microphone to speaker. Ctrl-C ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from rtvox.commands.options import add_devices, add_model, choose
+
+if TYPE_CHECKING:
+    from rtvox.engine import Engine
+    from rtvox.status import Status
+
+REFRESH_S = 0.1  # of the meter in a terminal
+LOG_S = 10.0  # between its lines in a file
+BAR = 12  # characters of a level meter
+BAR_FROM_DB = -48.0  # its left end; 4 dB a character
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    add_model(parser)
+    add_devices(parser)
+    parser.add_argument("--record", type=Path, metavar="FILE", help="record the output to FILE, the input to FILE-dry")
+    parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds")
+    parser.add_argument(
+        "--reserve",
+        type=float,
+        default=0.0,
+        metavar="MS",
+        help="this much more latency, against misses on a jittery machine (default: 0)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert until the time is up or Ctrl-C comes."""
+    from rtvox.devices import SoundCard
+    from rtvox.engine import Engine
+
+    choice = choose(args.model, args.settings)
+    card = SoundCard(args.input, args.output, block=args.block, sample_rate=args.rate)
+    with Engine(
+        card, choice.spec, provider=args.provider, channel=args.channel and args.channel - 1, reserve_ms=args.reserve
+    ) as engine:
+        engine.load(choice.model)
+        for name, value in choice.settings.items():
+            engine.set(name, value)
+        engine.start()
+        if args.record:
+            engine.record(args.record)
+        try:
+            show(engine, sys.stderr, args.duration)
+        finally:
+            print(summary(engine.status()), file=sys.stderr)
+    return 0
+
+
+def show(engine: Engine, out: TextIO, duration: float | None) -> None:
+    """Write the meter line until the time is up: over itself in a terminal, now and then elsewhere.
+
+    Faults get a line of their own, once.
+    """
+    terminal = out.isatty()
+    end = None if duration is None else time.monotonic() + duration
+    said, next_line = "", 0.0
+    while True:
+        status = engine.status()
+        now = time.monotonic()
+        if status.error != said:
+            said = status.error
+            if said:
+                print(f"{chr(13) if terminal else ''}rtvox: {said}".ljust(_width() if terminal else 0), file=out)
+        if terminal:
+            print(f"\r{meter(status)[: _width()]}".ljust(_width()), end="", file=out, flush=True)
+        elif now >= next_line:
+            print(meter(status), file=out, flush=True)
+            next_line = now + LOG_S
+        left = REFRESH_S if end is None else min(REFRESH_S, end - now)
+        if left <= 0:
+            return
+        time.sleep(left)
+
+
+def meter(status: Status) -> str:
+    """Return the engine's status in one line."""
+    levels = (
+        f"in {_bar(status.input_peak_db)} {status.input_peak_db:4.0f} dB  "
+        f"out {_bar(status.output_peak_db)} {status.output_peak_db:4.0f} dB"
+    )
+    recording = "  rec" if status.recording else ""
+    state = status.model if status.state == "running" else status.state
+    return (
+        f"{levels}  load {status.load:4.0%}  misses {status.misses}  "
+        f"latency {status.latency.total_ms:.1f} ms  {state}{recording}"
+    )
+
+
+def summary(status: Status) -> str:
+    """Return the counts of the whole run in one line."""
+    lost = f", {status.xruns} xruns of the device" if status.xruns else ""
+    return (
+        f"{status.callbacks} callbacks, {status.misses} misses{lost}; "
+        f"load {status.load:.0%}, one hop took at most {status.compute_max_ms:.1f} ms"
+    )
+
+
+def _bar(level_db: float) -> str:
+    filled = round((level_db - BAR_FROM_DB) / -BAR_FROM_DB * BAR)
+    return ("=" * max(0, min(BAR, filled))).ljust(BAR, ".")
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns - 1  # a full line would wrap

@@ -1,0 +1,109 @@
+"""Flags that several commands share, and what they mean. Main thread."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtvox.errors import ParameterError
+
+if TYPE_CHECKING:
+    from rtvox.features import FeatureSpec
+
+DEFAULT_MODEL = "isolate"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What --model and --set ask for, checked."""
+
+    model: str  # as the engine takes it: a path, or "none"
+    spec: FeatureSpec
+    settings: dict[str, float]
+
+
+def add_models_dir(parser: argparse.ArgumentParser) -> None:
+    """Add --models-dir: one more folder to look in, ahead of the others."""
+    parser.add_argument(
+        "--models-dir",
+        metavar="DIR",
+        action=_ModelsDir,
+        help="look for models in DIR first, then in $RTVOX_MODELS, ./checkpoints and rtvox's own",
+    )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add --model, --models-dir, --provider and --set."""
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="NAME",
+        help="a name that `rtvox models` lists, the path of an .onnx file, or none: the sound goes through all "
+        "but a model (default: %(default)s)",
+    )
+    add_models_dir(parser)
+    add_provider(parser)
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a control of rtvox or of the model (README.md lists them); may be repeated",
+    )
+
+
+def add_provider(parser: argparse.ArgumentParser) -> None:
+    """Add --provider."""
+    parser.add_argument(
+        "--provider", choices=("auto", "cpu", "cuda"), default="auto", help="where models run (default: %(default)s)"
+    )
+
+
+def add_devices(parser: argparse.ArgumentParser) -> None:
+    """Add --input, --output, --block, --rate and --channel."""
+    names = "a number or a part of a name that `rtvox devices` lists (default: the system's)"
+    parser.add_argument("--input", metavar="NAME", help=f"the microphone: {names}")
+    parser.add_argument("--output", metavar="NAME", help=f"where it sounds: {names}")
+    parser.add_argument(
+        "--block", type=int, default=128, metavar="N", help="samples per callback (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rate", type=int, metavar="HZ", help="of the devices (default: 48000 if they can, else theirs)"
+    )
+    parser.add_argument(
+        "--channel", type=int, metavar="N", help="the input channel to take, from 1 (default: the mean of all)"
+    )
+
+
+def choose(model: str, settings: Sequence[str]) -> Choice:
+    """Find the model and read the settings against its controls and rtvox's own.
+
+    Raises: ModelFileError if the model cannot be used, ParameterError if a setting is not allowed.
+    """
+    from rtvox.chain import NO_MODEL
+    from rtvox.features import FeatureSpec
+    from rtvox.model_file import find_model, read_manifest
+    from rtvox.params import Params, parse_setting
+
+    params, spec = Params(), FeatureSpec()
+    if model != NO_MODEL:
+        model = str(find_model(model))
+        manifest = read_manifest(model)
+        params.join(manifest.controls)
+        spec = manifest.features
+    return Choice(model, spec, dict(parse_setting(setting, params.table) for setting in settings))
+
+
+class _ModelsDir(argparse.Action):
+    """Put the folder in front of RTVOX_MODELS, which `rtvox.model_file.model_folders` reads."""
+
+    def __call__(self, parser: object, namespace: object, values: object, option_string: object = None) -> None:
+        if not Path(str(values)).is_dir():
+            raise ParameterError(f"--models-dir {values}: needs a folder of .onnx files")
+        others = os.environ.get("RTVOX_MODELS")
+        os.environ["RTVOX_MODELS"] = f"{values}{os.pathsep}{others}" if others else str(values)

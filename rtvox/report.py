@@ -1,0 +1,154 @@
+"""Tables: of models from their manifests, of controls from PARAMS, as plain text or Markdown.
+
+`python -m rtvox.report` (`make docs`) writes them anew between the markers of README.md and checkpoints/README.md;
+`tests/test_readme.py` fails when they are out of date. Main thread. Read next: `params.py`, `manifest.py`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rtvox.errors import ModelFileError
+from rtvox.manifest import SAMPLE_RATE, Manifest
+from rtvox.model_file import list_models, model_folders
+from rtvox.params import PARAMS, Param
+
+
+def find_models() -> tuple[dict[Path, Manifest], list[ModelFileError]]:
+    """Return the usable models of all folders, by path, and what is wrong with the others.
+
+    Of two files with one name only the first counts, as for `find_model`.
+    """
+    found: dict[str, tuple[Path, Manifest | ModelFileError]] = {}
+    for folder in model_folders():
+        for path, manifest in list_models(folder):
+            found.setdefault(path.name, (path, manifest))
+    usable = {path: manifest for path, manifest in found.values() if isinstance(manifest, Manifest)}
+    return usable, [error for _, error in found.values() if isinstance(error, ModelFileError)]
+
+
+def algorithmic_delay(manifest: Manifest) -> int:
+    """Return the samples by which a model's sound lags even on an infinitely fast machine: framing and look-ahead."""
+    return manifest.features.n_synthesis + manifest.delay
+
+
+def models_table(models: dict[Path, Manifest], *, markdown: bool = False) -> str:
+    """Return one row per model, from the manifests."""
+    header = [
+        "model",
+        "what it does",
+        "role",
+        "delay",
+        "size",
+        "controls",
+        "measured at export",
+        "licences of its data",
+    ]
+    rows = [
+        [
+            f"`{path.stem}`" if markdown else path.stem,
+            manifest.title,
+            manifest.role,
+            in_ms(algorithmic_delay(manifest)),
+            f"{path.stat().st_size / 1e6:.2g} MB",
+            ", ".join(f"{control.name} {control.low:g} to {control.high:g}" for control in manifest.controls) or "none",
+            ", ".join(f"{name} {_short(value)}" for name, value in manifest.metrics.items()),
+            ", ".join(sorted({source.licence for source in manifest.provenance.data})),
+        ]
+        for path, manifest in models.items()
+    ]
+    return table(header, rows, markdown=markdown)
+
+
+def params_table(params: Iterable[Param]) -> str:
+    """Return one row per control, in Markdown."""
+    rows = [[f"`{param.name}`", param.range_text(), f"{param.default:g}", param.doc] for param in params]
+    return table(["control", "range", "default", "what it does"], rows, markdown=True)
+
+
+def sources_list(models: dict[Path, Manifest]) -> str:
+    """Return, in Markdown, whom to thank: each model's data with licence and attribution."""
+    return "\n".join(
+        f"* `{path.stem}`: {source.source} ({source.licence}): {source.attribution}"
+        for path, manifest in models.items()
+        for source in manifest.provenance.data
+    )
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, markdown: bool = False) -> str:
+    r"""Return a table, columns aligned, or in Markdown.
+
+    >>> print(table(["name", "ms"], [["isolate", "10.7"]]))
+    name     ms
+    isolate  10.7
+    >>> print(table(["name"], [["a|b"]], markdown=True))
+    | name |
+    |---|
+    | a\|b |
+    """
+    if markdown:
+        lines = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
+        text = [f"| {' | '.join(line)} |" for line in lines]
+        return "\n".join([text[0], "|---" * len(header) + "|", *text[1:]])
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (header, *rows)
+    )
+
+
+def in_ms(samples: int) -> str:
+    """Return a count of samples at 48 kHz as a length of time.
+
+    >>> in_ms(512)
+    '10.7 ms'
+    """
+    return f"{samples / SAMPLE_RATE * 1e3:.1f} ms"
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def regenerate(text: str, sections: dict[str, str]) -> str:
+    """Return the text with what stands between `<!-- NAME: ... -->` and `<!-- /NAME -->` replaced by sections[NAME].
+
+    Raises: ValueError if a pair of markers is missing.
+
+    >>> regenerate("<!-- n: generated -->old<!-- /n -->", {"n": "new"}).split()
+    ['<!--', 'n:', 'generated', '-->', 'new', '<!--', '/n', '-->']
+    """
+    for name, content in sections.items():
+        pattern = re.compile(rf"(<!-- {name}:[^>]*-->).*?(<!-- /{name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise ValueError(f"no <!-- {name}: ... --> and <!-- /{name} --> in the text")
+        text = pattern.sub(lambda match, content=content: f"{match[1]}\n{content}\n{match[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def generated_pages(root: Path) -> dict[Path, str]:
+    """Return the pages under `root` that hold generated tables, as they should read."""
+    models = {path: manifest for path, manifest in list_models(root / "checkpoints") if isinstance(manifest, Manifest)}
+    readme, checkpoints = root / "README.md", root / "checkpoints" / "README.md"
+    tables = {"controls": params_table(PARAMS.values()), "models": models_table(models, markdown=True)}
+    proof = {"models": tables["models"], "sources": sources_list(models)}
+    return {
+        readme: regenerate(readme.read_text(encoding="utf-8"), tables),
+        checkpoints: regenerate(checkpoints.read_text(encoding="utf-8"), proof),
+    }
+
+
+def main() -> int:
+    """Write the generated tables of the project anew."""
+    for path, text in generated_pages(Path(__file__).resolve().parent.parent).items():
+        changed = path.read_text(encoding="utf-8") != text
+        path.write_text(text, encoding="utf-8")
+        print(f"{path.name}: {'updated' if changed else 'is current'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
