@@ -6,7 +6,7 @@
 #   test   .venv-dev with every extra, and the audio systems that the tests play through (make test)
 #
 # Missing Debian packages are installed with apt when this is root or sudo asks for no password; otherwise one line
-# says what to run. Nothing else outside the project's folder is touched. Other systems: see README.md.
+# says what to run. Nothing else outside the project's folder is touched.
 set -eu
 cd "$(dirname "$0")/.."
 job=${1:?usage: scripts/setup.sh run|live|test}
@@ -37,13 +37,15 @@ apt_install() {
         return 1
     fi
     note "installing $*"
-    # No questions (jackd2 asks one about real-time priority), and no daemon started by the installation.
-    set -- $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install "$@"
+    # No questions (jackd2 asks one about real-time priority); wait for another apt; old lists are renewed once.
+    set -- $as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 install "$@"
     "$@" </dev/null >/dev/null 2>&1 || { $as_root apt-get -q update >/dev/null 2>&1 || true; "$@" </dev/null >&2; }
 }
 
-# missing_packages PACKAGE...: print those that dpkg does not know as installed.
+# missing_packages PACKAGE...: print those that dpkg does not know as installed; nothing where there is no dpkg.
 missing_packages() {
+    command -v dpkg-query >/dev/null || return 0
     for package in "$@"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
     done
@@ -53,31 +55,31 @@ has_portaudio() {
     [ "$(uname -s)" != Linux ] || "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("portaudio"))'
 }
 
-python=$(find_python)
+has_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
 
 case $job in
     run | live) venv=.venv extras=plot ;;
     test) venv=.venv-dev extras=plot,gui,train,dev ;;
     *) die "no such job: $job; usage: scripts/setup.sh run|live|test" ;;
 esac
+python=$(find_python)
 
-if [ "$job" = test ]; then
-    # ffmpeg reads and writes odd sound files; the rest are the audio systems and recorders that the tests play through.
-    packages=$(missing_packages libportaudio2 jackd2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils ecasound)
-    [ -z "$packages" ] || apt_install $packages || die "make test needs these packages"
-elif ! has_portaudio; then
-    apt_install libportaudio2 || [ "$job" = run ] || die "rtvox live needs PortAudio"
+packages=
+has_portaudio || packages=libportaudio2
+# Debian has venv's pip (ensurepip) in a package of its own.
+has_venv || packages="$packages $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+if [ "$job" = test ]; then # the audio systems and recorders that the tests play through
+    packages="$packages $(missing_packages jackd2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils ecasound)"
+fi
+if [ -n "${packages# }" ] && ! apt_install $packages; then
+    # Files are converted without PortAudio, too.
+    [ "$job" = run ] && has_venv || exit 1
 fi
 
 # The stamp holds what was installed, so that an unchanged pyproject.toml installs nothing.
 wanted="$("$python" -V) $extras $(cksum <pyproject.toml)"
 if [ "$(cat $venv/rtvox-stamp 2>/dev/null)" = "$wanted" ]; then exit 0; fi
 
-# Debian splits venv's pip (ensurepip) off into a package of its own.
-if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    apt_install "$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" \
-        || die "Python's venv module is missing"
-fi
 note "installing rtvox[$extras] into $venv"
 "$python" -m venv --clear "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
