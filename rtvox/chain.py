@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from rtvox.errors import ModelFileError
+from rtvox.errors import ModelFileError, RtvoxError
 from rtvox.features import Array, FeatureSpec
 from rtvox.levels import Delay, Ramp
 from rtvox.model_file import find_model, load_model
@@ -67,14 +67,20 @@ class Chain:
         for part in (self.pipeline, self._dry, self._raw):
             part.reset()
 
-    def settle(self, params: Params) -> None:
-        """Run it warm and put its controls where the user has them, in the loading thread."""
+    def warm_up(self) -> None:
+        """Run on noise until times are steady. In the loading thread. Raises: RtvoxError if a stage fails."""
         noise = np.random.default_rng(440).uniform(-0.1, 0.1, self.hop).astype(np.float32)
-        for _ in range(WARM_UP_HOPS):
-            self.process(noise, noise, None)
+        try:
+            for _ in range(WARM_UP_HOPS):
+                self.process(noise, noise, None)
+        except Exception as error:  # whatever a stage raises: the model cannot be used
+            raise RtvoxError(f"model {self.name}: {type(error).__name__}: {error}") from None
+
+    def settle(self, params: Params) -> None:
+        """Be as new, with every control where the user has it. Before it is handed to the converter thread."""
         self.reset()
         for name, ramp in self._ramps:
-            ramp.jump(params[name])
+            ramp.jump(params.target(name, ramp.value))
             if self._set_control:
                 self._set_control(name, ramp.value)
 

@@ -130,7 +130,7 @@ class Converter:
             self._counts.failed_hops += 1
             self._mixer.fail(error)
             out = self._edge.pull(np.zeros_like(raw))
-            self._sound_from = self._out_position + len(out) + player.dry_delay
+            self._sound_from = self._out_position + len(out) + player.dry_delay + self._settling
         old = min(max(self._sound_from - self._out_position, 0), len(out))
         if old < len(out):
             player.outputs.write(self._out_position + old, out[old:])

@@ -21,7 +21,6 @@ Read next: `player.py`, `converter.py`, `mixer.py`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -246,8 +245,12 @@ class Engine:
                 self._state = "device lost"
                 self._close()
             while self._state == "device lost" and not self._attention.wait(RETRY_S):
-                with self._lock, contextlib.suppress(DeviceError):
-                    self._open()
+                with self._lock:
+                    try:
+                        self._open()
+                        self._error = ""
+                    except DeviceError as error:
+                        self._error = f"device lost: {error}"
 
     def _load(self, model: Model, failure: list[RtvoxError]) -> None:
         """Run a loading thread."""
@@ -256,6 +259,7 @@ class Engine:
             try:
                 chain = model if isinstance(model, Chain) else build_chain(model, self.spec, self._provider)
                 self.params.join(chain.controls)
+                chain.warm_up()
                 chain.settle(self.params)
                 self._hand_over(chain)
                 self._error = ""

@@ -43,7 +43,7 @@ class Mixer:
         self.error = ""  # the last fault of a stage
         self.input_meter, self.output_meter = Meter(self.hop), Meter(self.hop)
         self._incoming_hops = 0
-        self._panicking = False
+        self._silent_hops = 0  # until the delay lines are full again, after a panic
         self._ramps = {name: Ramp(param, self.hop) for name, param in PARAMS.items()}
         self._line, self._gate, self._limiter = Line(self.hop), NoiseGate(self.hop), Limiter(self.hop)
         self._conditioned, self._mixed = np.zeros(self.hop, np.float32), np.zeros(self.hop, np.float32)
@@ -58,7 +58,7 @@ class Mixer:
             ramp.jump(self.params[name])
         for part in (self._gate, self._limiter, self.input_meter, self.output_meter):
             part.reset()
-        self.panic_asked = self._panicking = False
+        self.panic_asked, self._silent_hops = False, 0
 
     def process(self, raw: Array) -> Array:
         """Return the (hop,) output for a hop; valid until the next call. Raises whatever a stage raises."""
@@ -128,11 +128,11 @@ class Mixer:
 
     def _panic(self, y: Array) -> None:
         """Fade out within a hop, forget everything heard, fade in: what ends a howl or a stuck state."""
-        if self._panicking:
-            self._line.scale(y, 0.0, 1.0)
-            self._panicking = False
+        if self._silent_hops:
+            self._silent_hops -= 1
+            self._line.scale(y, 0.0, 0.0 if self._silent_hops else 1.0)
         elif self.panic_asked:
             self._line.scale(y, 1.0, 0.0)
             for part in (self.chain, self._gate, self._limiter):
                 part.reset()
-            self.panic_asked, self._panicking = False, True
+            self.panic_asked, self._silent_hops = False, 1 - (-self.chain.delay // self.hop)

@@ -93,6 +93,17 @@ def glottal() -> Array:
 
 
 @pytest.fixture
+def music(rng: np.random.Generator) -> Array:
+    """Three seconds of a chord with 19 partials, vibrato and a little breath, faded in and out, at -6 dB full scale."""
+    t = np.arange(3 * RATE) / RATE
+    phase = 2 * np.pi * np.cumsum(1.0 + 0.01 * np.sin(2 * np.pi * 5.5 * t)) / RATE
+    x = np.sum([np.sin(f0 * k * phase) / k**1.2 for f0 in (147.0, 220.0, 330.0) for k in range(1, 20)], axis=0)
+    x += 0.02 * rng.standard_normal(len(t))
+    x *= np.minimum(1.0, 20.0 * np.minimum(t, t[::-1]))
+    return (0.5 * x / np.abs(x).max()).astype(np.float32)
+
+
+@pytest.fixture
 def silence() -> Array:
     return np.zeros(RATE, np.float32)
 
