@@ -40,7 +40,7 @@ apt_install() {
     # No questions (jackd2 asks one about real-time priority); wait for another apt; old lists are renewed once.
     set -- $as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 install "$@"
-    "$@" </dev/null >/dev/null 2>&1 || { $as_root apt-get -q update >/dev/null 2>&1 || true; "$@" </dev/null >&2; }
+    "$@" </dev/null >/dev/null 2>&1 || { $as_root apt-get -q update >/dev/null 2>&1 || true; "$@" </dev/null >/dev/null; }
 }
 
 # missing_packages PACKAGE...: print those that dpkg does not know as installed; nothing where there is no dpkg.
