@@ -20,7 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     common.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints and TensorBoard logs go")
     prepare = commands.add_parser("prepare", parents=[common], help="decode recordings into the cache")
     prepare.add_argument(
-        "--data", type=Path, nargs="+", default=[Path("../shared/data"), Path("cache/made")], help="folders of recordings"
+        "--data",
+        type=Path,
+        nargs="+",
+        default=[Path("../shared/data"), Path("cache/made")],
+        help="folders of recordings",
     )
     train = commands.add_parser("train", parents=[common], help="train, showing progress and logging to TensorBoard")
     train.add_argument("--steps", type=int, help="last step, in place of the recipe's")
@@ -30,7 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     train.add_argument("--devices", type=int, default=1, help="processes (GPUs, or CPU processes) on this machine")
     train.add_argument("--nodes", type=int, default=1, help="machines")
     train.add_argument("--accelerator", default="auto", help="cpu, cuda, mps or auto")
-    train.add_argument("--frame-step", type=int, default=1, help="train on every so-manieth frame (quick first phase: 2)")
+    train.add_argument(
+        "--frame-step", type=int, default=1, help="train on every so-manieth frame (quick first phase: 2)"
+    )
     train.add_argument("--precision", default="bf16-mixed", help="Lightning's name, for example 32-true")
     train.add_argument("--workers", type=int, default=1, help="processes that draw mixes")
     train.add_argument("--validate-every", type=int, default=250, help="steps between scores of the held-out song")
@@ -55,7 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
             from export.to_onnx import export as run_export
 
             checkpoint = flags["checkpoint"] or flags["runs"] / recipe.name / "last.ckpt"
-            file = run_export(recipe, checkpoint, flags["cache"], flags["model"] or Path(f"checkpoints/{recipe.name}.onnx"))
+            file = run_export(
+                recipe, checkpoint, flags["cache"], flags["model"] or Path(f"checkpoints/{recipe.name}.onnx")
+            )
             print(f"{file.path}: {len(file.data)} bytes, {file.manifest.metrics}")
         elif command == "evaluate":
             from export.evaluate import evaluate_isolate

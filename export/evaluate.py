@@ -1,7 +1,7 @@
 """Measure a network, or a shipped model file, on material it never trained on.
 
-`isolate`: the held-out song, original mix, streamed from beginning to end, scored in 5 s pieces in which somebody sings:
-SI-SDR and its gain over the mix, museval's SDR, SIR and SAR; silence; loudness; and pictures to look at.
+`isolate`: the held-out song, original mix, streamed from beginning to end, scored in 5 s pieces in which somebody
+sings: SI-SDR and its gain over the mix, museval's SDR, SIR and SAR; silence; loudness; and pictures to look at.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ def active_pieces(mix: Array, voice: Array) -> list[slice]:
 
 @torch.no_grad()
 def improvement(network: Isolate, mix: Array, voice: Array) -> float:
-    """Return the median gain in SI-SDR (dB) over the active pieces, each heard from a silent past (training's score)."""
+    """Return training's score: the median gain in SI-SDR (dB) over the active pieces, each heard from a silent past."""
     was_training = network.training
     network.eval()
     pieces = active_pieces(mix, voice)
-    stacked = [torch.from_numpy(np.stack([signal[piece] for piece in pieces])) for signal in (mix, voice)]
+    device = network.head.weight.device
+    stacked = [torch.tensor(np.stack([signal[piece] for piece in pieces]), device=device) for signal in (mix, voice)]
     gains = []
     for m, v in zip(*(signal.split(8) for signal in stacked), strict=True):
         estimate = _filtered(m, network)
@@ -57,7 +58,7 @@ def _filtered(mix: Tensor, network: Isolate) -> Tensor:
     spec = network.spec
     late = spec.n_synthesis - spec.hop
     padded = torch.nn.functional.pad(mix, (0, late + -(mix.shape[1] + late) % spec.hop))
-    spectrum, _ = network(analyze(padded, spec), torch.zeros(1), network.zero_state(len(mix)))
+    spectrum, _ = network(analyze(padded, spec), mix.new_zeros(1), network.zero_state(len(mix)))
     return synthesize(spectrum, spec)[:, late : late + mix.shape[1]]
 
 
@@ -80,7 +81,7 @@ def stream(model: Path, mix: Array, **controls: float) -> Array:
 
 def evaluate_isolate(model: Path, library: Library, songs: Sequence[str], pictures: Path) -> dict[str, float]:
     """Return the figures of a shipped `isolate` on the held-out songs, and write a picture per song to `pictures`."""
-    mixes, voices, estimates = [], [], []
+    mixes, voices, estimates = list[Array](), list[Array](), list[Array]()
     for song in songs:
         mix, voice = held_out_song(library, song)
         estimate = stream(model, mix)

@@ -51,8 +51,6 @@ def read_recipe(name: str) -> Recipe:
             if key in mix:
                 mix[key] = tuple(mix[key])
         network = {k: tuple(v) if isinstance(v, list) else v for k, v in text["network"].items()}
-        return Recipe(
-            text["name"], text["title"], text["seed"], sources, MixRecipe(**mix), network, **text["training"]
-        )
+        return Recipe(text["name"], text["title"], text["seed"], sources, MixRecipe(**mix), network, **text["training"])
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ParameterError(f"{path}: not a recipe ({error}); compare it with export/recipes/isolate.toml") from error

@@ -1,6 +1,6 @@
 """Spectra of whole stretches at once: the torch twin of the streaming Analyzer and Synthesizer, and band energies.
 
-Window pair and sizes come from `rtvox.features`; `tests/test_parity.py` holds the twin to the numpy one within 1e-5.
+Window pair and sizes come from `rtvox.features`; `tests/test_networks.py` holds the twin to the numpy one within 1e-5.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from rtvox.features import Array, FeatureSpec
 
 
 def analyze(samples: Tensor, spec: FeatureSpec) -> Tensor:
-    """Turn (B, N) samples, N a multiple of hop, into (B, T, K, 2) spectra; frame t ends with hop t, before it: silence."""
-    window = torch.from_numpy(spec.analysis_window().copy())
+    """Turn (B, N) samples, N a multiple of hop, into (B, T, K, 2) spectra; frame t ends with hop t; silence before."""
+    window = torch.tensor(spec.analysis_window(), device=samples.device)
     padded = torch.nn.functional.pad(samples, (spec.n_fft - spec.hop, 0))
     return torch.view_as_real(torch.fft.rfft(padded.unfold(1, spec.n_fft, spec.hop) * window))
 
@@ -22,7 +22,7 @@ def analyze(samples: Tensor, spec: FeatureSpec) -> Tensor:
 def synthesize(spectrum: Tensor, spec: FeatureSpec) -> Tensor:
     """Turn (B, T, K, 2) spectra into (B, T * hop) samples, late by one hop as the streaming Synthesizer is."""
     frames = torch.fft.irfft(torch.view_as_complex(spectrum), spec.n_fft)[..., -spec.n_synthesis :]
-    frames = frames * torch.from_numpy(spec.synthesis_window().copy())
+    frames = frames * torch.tensor(spec.synthesis_window(), device=frames.device)
     old, new = frames[..., : spec.hop], frames[..., spec.hop :]
     return (old + torch.nn.functional.pad(new, (0, 0, 1, 0))[:, :-1]).flatten(1)
 

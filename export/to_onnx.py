@@ -66,7 +66,7 @@ def to_graph(network: Isolate) -> bytes:
     torch.onnx.export(
         OneFrame(network).eval(),
         (frame, torch.zeros(1), *network.zero_state()),
-        buffer,
+        buffer,  # type: ignore[arg-type]  # annotated for the new exporter; the old one writes to any file
         input_names=["spectrum", "part", *(f"state_{name}" for name in network.states)],
         output_names=["spectrum_out", *(f"next_{name}" for name in network.states)],
         opset_version=17,
@@ -118,7 +118,7 @@ def export(
         inputs=(TensorShape("spectrum", frame),),
         outputs=(TensorShape("spectrum_out", frame),),
         states=tuple(
-            TensorShape(name, (1, *shape)) for name, shape in zip(network.states, network.state_shapes(), strict=True)
+            TensorShape(name, (1, *shape)) for name, shape in zip(network.states, network.state_shapes, strict=True)
         ),
         controls=(PART,),
         domains=(),

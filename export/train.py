@@ -1,7 +1,9 @@
 """Train a network from a recipe with Lightning: progress bar, TensorBoard, resume, several processes or machines.
 
-Each step draws mixes as band energies, runs the network over the whole stretch from a silent past, and makes the losses
-small. Validation filters and resynthesises pieces of the held-out song and logs the median improvement in SI-SDR. Read next: `to_onnx.py`.
+In: a recipe and prepared recordings. Out: `<runs>/<name>/last.ckpt`, and TensorBoard logs beside it. Each step draws
+mixes as band energies, runs the network over the whole stretch from a silent past, and makes the losses small.
+Validation filters and resynthesises pieces of the held-out song and logs the median gain in SI-SDR. One process per
+device, each with workers of its own that draw mixes. Read next: `to_onnx.py`.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ WARM_UP = 200  # steps of rising learning rate: Adam's second moments are noise 
 class IsolateTraining(lightning.LightningModule):
     """The training step of `isolate`."""
 
+    widths: Tensor  # bins per band
+
     def __init__(self, recipe: Recipe, library: Library) -> None:
         super().__init__()
         self.recipe, self.library = recipe, library
@@ -43,7 +47,7 @@ class IsolateTraining(lightning.LightningModule):
     def training_step(self, energies: Tensor, _: int) -> Tensor:
         """Return the loss of one batch of (B, 3, T, F) band energies."""
         power = energies[:, 0] / self.widths
-        gains, _ = self.network.gains(power, [state.to(power) for state in self.network.zero_state(len(power))])
+        gains = self.network.gains(power, self.network.zero_state(len(power)))[0]
         snr, distance = mask_losses(gains.float(), energies, self.widths)
         self.log_dict({"snr_db": snr, "distance": distance}, prog_bar=True)
         return 0.1 * snr + distance
@@ -117,8 +121,8 @@ def train(
     drawn = torch.load(resume, map_location="cpu", weights_only=True)["global_step"] if resume else 0
     view = partial(band_energies, spec=SPEC, edges=module.network.edges, step=frame_step)
     stream = MixStream(Mixer(library, recipe.mix), view, recipe.seed + drawn, trainer.global_rank)
-    loader = torch.utils.data.DataLoader(
-        stream, recipe.batch, num_workers=workers, persistent_workers=workers > 0, prefetch_factor=4 if workers else None
-    )
-    trainer.fit(module, loader, torch.utils.data.DataLoader([0]), ckpt_path=resume)
+    ahead: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
+    loader = torch.utils.data.DataLoader(stream, recipe.batch, num_workers=workers, **ahead)
+    one_item = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(1)))
+    trainer.fit(module, loader, one_item, ckpt_path=resume)
     return folder / "last.ckpt"

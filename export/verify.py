@@ -1,7 +1,8 @@
 """Prove that a graph does what its network does, frame by frame in onnxruntime, before it may be written.
 
-Three proofs on noise about as loud as a voice, with a control turned on the way: 500 frames of the graph, one at a time,
-against the network in one call; the network in chunks of 1, 7 and 64 frames against one call; and no state that grows.
+Three proofs on noise about as loud as a voice, with the control away from its default: 500 frames of the graph, one at
+a time, against the network in one call; the network in chunks of 1, 7 and 64 frames against one call; and no state that
+grows. Runs in the caller's thread. Read next: `evaluate.py`.
 """
 
 from __future__ import annotations

@@ -99,7 +99,8 @@ def test_prepare_names_a_source_without_files(data: Path) -> None:
 def test_cut_pads_with_silence(cache: Path) -> None:
     array = Library(cache)["stems"]["stems-one-drums"]
     assert len(cut(array, 0, None)) == len(array)
-    assert np.array_equal(cut(array, -5, 10)[5:], cut(array, 0, 5)) and not cut(array, -5, 10)[:5].any()
+    assert np.array_equal(cut(array, -5, 10)[5:], cut(array, 0, 5))
+    assert not cut(array, -5, 10)[:5].any()
     assert not cut(array, len(array), 7).any()
 
 
@@ -109,15 +110,19 @@ def test_mixes_are_seeded_bounded_and_never_use_the_held_out_song(cache: Path) -
     assert list(mixer.songs["stems"]) == ["stems-one", "stems-two"]
     one, two = ([mixer.draw(np.random.default_rng([440, n])) for n in range(20)] for _ in range(2))
     for (mix, voice), again in zip(one, two, strict=True):
-        assert mix.shape == voice.shape == (mixer.length,) and mixer.length % 256 == 0
-        assert np.array_equal(mix, again[0]) and np.array_equal(voice, again[1])
-        assert np.abs(mix).max() <= 1.0 and np.isfinite(voice).all()
+        assert mix.shape == voice.shape == (mixer.length,)
+        assert mixer.length % 256 == 0
+        assert np.array_equal(mix, again[0])
+        assert np.array_equal(voice, again[1])
+        assert np.abs(mix).max() <= 1.0
+        assert np.isfinite(voice).all()
     assert np.std([mix.std() for mix, _ in one]) > 0.01
 
 
 def test_stutter_repeats_in_place(glottal: Array, rng: np.random.Generator) -> None:
     out = stutter(glottal, rng)
-    assert out.shape == glottal.shape and not np.array_equal(out, glottal)
+    assert out.shape == glottal.shape
+    assert not np.array_equal(out, glottal)
     assert np.abs(out).max() <= np.abs(glottal).max() + 1e-6
 
 
@@ -132,11 +137,12 @@ def test_unknown_recipe_lists_those_there_are(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_train_export_and_evaluate(data: Path, cache: Path, processes: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """One process and two (torch.distributed, gloo) train, resume, export a proven file, and score the held-out song."""
+    """One process and two (torch.distributed, gloo) train, resume, export a proven file, score the held-out song."""
     root = data.parent
     common = [str(root / "tiny.toml"), "--cache", str(cache), "--runs", str(root / "runs")]
     cpu = ["--accelerator", "cpu", "--workers", "0", "--validate-every", "2", "--devices", str(processes)]
-    train = [sys.executable, "-m", "export", "train", *common, *cpu]  # Lightning starts the command line once per process
+    # Lightning starts the command line anew for each further process.
+    train = [sys.executable, "-m", "export", "train", *common, *cpu]
     subprocess.run(train, check=True)
     last = root / "runs" / "tiny" / "last.ckpt"
     subprocess.run([*train, "--steps", "4", "--resume", str(last)], check=True)

@@ -1,9 +1,10 @@
 """`isolate`: a causal U-Net over spectra that finds the voice in a song.
 
 In: complex spectra of the mix (real and imaginary as the last axis). Out: the spectra of the voice, of the rest, or of
-anything between (`part`). Bins are pooled to bands (one bin each up to 2 kHz, wider above), a U-Net with recurrent layers
-estimates one gain per band, and the gains are applied to the mix's own spectrum: the phase is the input's, silence in is
-silence out, and the voice is never louder than the mix. Training stays in the band domain (see `losses.py`).
+anything between (`part`). Bins are pooled to bands (one bin each up to 2 kHz, wider above), a U-Net with recurrent
+layers estimates one gain per band, and the gains are applied to the mix's own spectrum: the phase is the input's,
+silence in is silence out, and the voice is never louder than the mix. Training stays in the band domain (see
+`../losses.py`). Runs in whichever thread calls it. Read next: `../spectra.py`.
 
 Sources: Jansson et al. 2017, "Singing voice separation with deep U-Net convolutional networks"; Choi et al. 2020
 (frequency mixing); Le et al. 2021, "DPCRN" (recurrent bottleneck with weights shared along frequency).
@@ -38,9 +39,11 @@ def band_edges(spec: FeatureSpec, bands: int) -> list[int]:
 
 
 class Isolate(nn.Module):
-    """The network. `states` names its memory in order; `zero_state` makes a silent one."""
+    """The network. `states` names its memory in order; `state_shapes` are those of one item; `zero_state` is silent."""
 
     role = "mask"
+    pool: Tensor
+    band_of_bin: Tensor
 
     def __init__(
         self,
@@ -61,27 +64,21 @@ class Isolate(nn.Module):
         self.register_buffer("band_of_bin", band_of_bin, persistent=False)
         sizes = [bands // PATCH >> i for i in range(len(channels))]
         self.enter = CausalConv(1, channels[0], bands, time=3, width=2 * PATCH, stride=PATCH)
-        self.down = nn.ModuleList(
-            FrameConv(i, o, width=5, stride=2) for i, o in pairwise(channels)
-        )
-        self.level = nn.ModuleList(
+        self.down = nn.ModuleList(FrameConv(i, o, width=5, stride=2) for i, o in pairwise(channels))
+        levels = [
             Level(c, f, h, recurrent if f == sizes[-1] else 1) for c, f, h in zip(channels, sizes, hidden, strict=True)
-        )
-        self.up = nn.ModuleList(
-            FrameConv(i, o, up=True) for o, i in reversed(list(pairwise(channels)))
-        )
+        ]
+        self.level = nn.ModuleList(levels)
+        self.up = nn.ModuleList(FrameConv(i, o, up=True) for o, i in reversed(list(pairwise(channels))))
         self.leave = FrameConv(channels[0], channels[0])
         self.head = nn.Conv2d(channels[0], PATCH, 1)
-        self.states = ["enter", *(f"level{i}_{n}" for i, m in enumerate(self.level) for n in range(len(m.recur)))]
-
-    def state_shapes(self) -> list[tuple[int, ...]]:
-        """Return the shape of each state tensor, without the batch axis, in the order of `states`."""
-        recurrent = [layer for level in self.level for layer in level.recur]
-        return [layer.state_shape for layer in (self.enter, *recurrent)]
+        self.states = ["enter", *(f"level{i}_{n}" for i, m in enumerate(levels) for n in range(len(m.state_shapes)))]
+        self.state_shapes: list[tuple[int, ...]] = [self.enter.state_shape]
+        self.state_shapes += [shape for level in levels for shape in level.state_shapes]
 
     def zero_state(self, batch: int = 1) -> list[Tensor]:
-        """Return the state of a silent past."""
-        return [torch.zeros(batch, *shape) for shape in self.state_shapes()]
+        """Return the state of a silent past, where the weights are."""
+        return [self.head.weight.new_zeros(batch, *shape) for shape in self.state_shapes]
 
     def forward(self, spectrum: Tensor, part: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Filter frames.
@@ -104,7 +101,7 @@ class Isolate(nn.Module):
         return torch.cat([bins[..., : self.linear], bins[..., self.linear :] @ self.pool], -1)
 
     def gains(self, power: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return (B, T, F) gains in 0..1 that leave the voice, from the (B, T, F) power of the mix, and the next state."""
+        """Return gains in 0..1 that leave the voice, (B, T, F) like the mix's mean `power` per band, and the state."""
         x, last = self.enter(((power + EPSILON) ** (COMPRESSION / 2))[:, None], state[0])
         old, new = state[1:], [last]
         skips: list[Tensor] = []
@@ -127,7 +124,9 @@ class Level(nn.Module):
     def __init__(self, channels: int, positions: int, hidden: int, recurrent: int) -> None:
         super().__init__()
         rounds = recurrent if hidden else 0
-        self.recur = nn.ModuleList(TimeGRU(channels, positions, hidden) for _ in range(rounds))
+        recur = [TimeGRU(channels, positions, hidden) for _ in range(rounds)]
+        self.state_shapes = [layer.state_shape for layer in recur]
+        self.recur = nn.ModuleList(recur)
         self.mix = nn.ModuleList(FrequencyMix(positions, 16) for _ in range(rounds + 1))
 
     def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:

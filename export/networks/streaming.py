@@ -27,7 +27,9 @@ class FrameConv(nn.Module):
         super().__init__()
         self.up = up
         padding = (width - stride + 1) // 2
-        self.conv = nn.Conv2d(c_in, c_out * (1 + up), (time, width), stride=(1, stride), padding=(0, padding), bias=False)
+        self.conv = nn.Conv2d(
+            c_in, c_out * (1 + up), (time, width), stride=(1, stride), padding=(0, padding), bias=False
+        )
         self.norm = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor) -> Tensor:

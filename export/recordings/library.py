@@ -99,7 +99,9 @@ def _read_index(folder: Path) -> dict[str, tuple[str, str]]:
 def _credit(index: dict[str, tuple[str, str]], place: Path, folder: Path) -> tuple[str, str]:
     source, licence = index.get(place.as_posix(), (folder.name, "your own"))
     if "-SA" in licence and not licence.startswith("Philharmonia"):  # the orchestra's own terms allow use in works
-        raise ParameterError(f"{place}: is {licence}; weights trained on it could not be shipped: take it out of the recipe")
+        raise ParameterError(
+            f"{place}: is {licence}; weights trained on it could not be shipped: take it out of the recipe"
+        )
     return source, licence
 
 

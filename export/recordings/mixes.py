@@ -1,8 +1,9 @@
 """Training mixes, made on the fly: a voice, and music to find it in.
 
-In: a Library. Out: pairs of (N,) float32, the mix and the voice in it. Stems of one song at one place, stems of different
-songs, rendered bands, loops and notes; sung, spoken and synthesised voices; gain, speed (and with it pitch), equaliser,
-room, echo and stutter drawn at random. Seeded: draw n of seed s is always the same. Read next: `../train.py`.
+In: a Library. Out: pairs of (N,) float32, the mix and the voice in it. Stems of one song at one place, stems of
+different songs, rendered bands, loops and notes; sung, spoken and synthesised voices; gain, speed (and with it pitch),
+equaliser, and the effects of `produce` drawn at random. Seeded: draw n of seed s is always the same. Runs in training's
+worker processes. Read next: `../train.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class MixRecipe:
     """How likely each ingredient is; see the recipe file for the reasons."""
 
     seconds: float = 6.0
-    voices: dict[str, float] = field(default_factory=lambda: {"voice-song": 0.6, "voice-sung": 0.2, "voice-spoken": 0.2})
+    voices: dict[str, float] = field(
+        default_factory=lambda: {"voice-song": 0.6, "voice-sung": 0.2, "voice-spoken": 0.2}
+    )
     music: dict[str, float] = field(default_factory=lambda: {"stems": 0.7, "bands": 0.2, "loops": 0.1})
     no_voice: float = 0.07
     second_voice: float = 0.25
@@ -233,7 +236,7 @@ def telephone(x: Array, rng: np.random.Generator) -> Array:
 
 
 class MixStream(torch.utils.data.IterableDataset[Tensor]):
-    """Endless stream of training items: `view(mix, voice)` of one mix after the other. Workers and ranks draw their own."""
+    """Endless stream of training items: `view(mix, voice)` of mix after mix. Workers and ranks draw their own."""
 
     def __init__(self, mixer: Mixer, view: Callable[[Array, Array], Array], seed: int, rank: int = 0) -> None:
         self.mixer, self.view, self.seed, self.rank = mixer, view, seed, rank
