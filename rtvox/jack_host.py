@@ -1,0 +1,202 @@
+"""JACK, and PipeWire as JACK: a client named rtvox with ports that any patchbay can wire.
+
+In: a Request. Out: a JackStream, whose callback JACK's own thread runs once per period. The only file that imports
+`jack`.
+
+Why not through PortAudio, as everything else: to close a stream whose server has died takes its JACK part ten minutes
+(PortAudio 19.6, `WaitCondition` in pa_jack.c); it calls the client PortAudio, and leaves one period of each way out of
+the latency that it reports. Read next: `devices.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from rtvox.device import Callback
+from rtvox.errors import DeviceError
+from rtvox.host import DeviceRow, Request, play_silence
+
+HOST = "JACK"
+CLIENT = "rtvox"
+UNWIRED = "none"  # a device that is no device: the ports are left for the user to patch
+_CAPTURE, _PLAYBACK = 0, 1  # jack_latency_callback_mode_t
+
+
+class _LatencyRange(ctypes.Structure):
+    _fields_ = (("min", ctypes.c_uint32), ("max", ctypes.c_uint32))
+
+
+@cache
+def _library() -> ModuleType | None:
+    """Return the `jack` module, or None where JACK's library is not installed."""
+    try:
+        import jack
+    except OSError:
+        return None
+    # We report errors ourselves, and libjack prints several lines for every server that is not there.
+    jack.set_error_function(_ignore)
+    jack.set_info_function(_ignore)
+    return jack
+
+
+def _ignore(_message: str) -> None:
+    pass
+
+
+def rows() -> list[DeviceRow]:
+    """Return every JACK client with audio ports, cards first, and a row for no wiring; nothing without a server."""
+    jack = _library()
+    if jack is None:
+        return []
+    try:
+        client = jack.Client(f"{CLIENT}-look", no_start_server=True)
+    except jack.JackError:
+        return []
+    try:
+        rate = client.samplerate
+        ports = [
+            (port.name.rpartition(":")[0], port.is_output, port.is_physical) for port in client.get_ports(is_audio=True)
+        ]
+    finally:
+        client.close()
+    found: list[DeviceRow] = []
+    for name in dict.fromkeys(name for name, _, _ in sorted(ports, key=lambda port: (not port[2], port[0]))):
+        sends, takes = (
+            [physical for port, out, physical in ports if port == name and out == way] for way in (True, False)
+        )
+        default_input = any(sends) and not any(row.default_input for row in found)
+        default_output = any(takes) and not any(row.default_output for row in found)
+        found.append(DeviceRow(HOST, name, name, len(sends), len(takes), rate, default_input, default_output))
+    return [*found, DeviceRow(HOST, UNWIRED, UNWIRED, 2, 2, rate, description="no wires: patch rtvox yourself")]
+
+
+class JackStream:
+    """Our ports in JACK's graph (see `HostStream`); the server decides rate and period."""
+
+    fixed_block = True
+
+    def __init__(self, request: Request, name: str = CLIENT) -> None:
+        """Join the graph and wire the ports. Raises: DeviceError if there is no server, rate, or client to wire to."""
+        jack = _library()
+        if jack is None:
+            raise DeviceError("JACK: its library is not installed; install it (Debian: libjack-jackd2-0)")
+        self.callback: Callback = play_silence
+        self.calls = self.xruns = 0
+        self.fault: Exception | None = None
+        self.message = ""
+        self._latency = 0
+        try:
+            self._client = jack.Client(name, no_start_server=True)
+        except jack.JackError:
+            raise DeviceError(f"{request}: no JACK server runs; start it, or choose another device") from None
+        try:
+            self._join(request)
+        except jack.JackError as error:
+            self._client.close()
+            raise DeviceError(f"{request}: {error}") from None
+        except BaseException:
+            self._client.close()
+            raise
+
+    def _join(self, request: Request) -> None:
+        client = self._client
+        self.sample_rate, self.max_block = client.samplerate, client.blocksize
+        if request.sample_rate not in (None, self.sample_rate):
+            raise DeviceError(
+                f"{request}: {request.sample_rate} Hz asked, but JACK runs at {self.sample_rate} Hz; "
+                "leave the rate out (rtvox resamples), or restart the server"
+            )
+        if request.block != self.max_block:
+            self.message = (
+                f"JACK's period is {self.max_block} samples, not {request.block}: its server decides; "
+                f"`jack_bufsize {request.block}` changes it"
+            )
+        self._ins = [client.inports.register(f"input_{k + 1}") for k in range(request.channels_in)]
+        self._outs = [client.outports.register(f"output_{k + 1}") for k in range(request.channels_out)]
+        self._indata = np.zeros((self.max_block, request.channels_in), np.float32)
+        self._outdata = np.zeros((self.max_block, request.channels_out), np.float32)
+        client.set_process_callback(self._process)
+        client.set_xrun_callback(self._count_xrun)
+        client.set_shutdown_callback(self._shut_down)
+        client.activate()
+        self._wire(request.source, self._ins)
+        self._wire(request.sink, self._outs)
+
+    def _wire(self, row: DeviceRow, ports: list[Any]) -> None:
+        """Connect our ports with the device's, in their order."""
+        if row.key == UNWIRED:
+            return
+        incoming = ports is self._ins
+        theirs = [
+            port
+            for port in self._client.get_ports(is_audio=True, is_output=incoming, is_input=not incoming)
+            if port.name.rpartition(":")[0] == row.key
+        ]
+        if not theirs:
+            raise DeviceError(f"{row.full_name}: no such client is in JACK's graph; see `rtvox devices`")
+        for ours, port in zip(ports, theirs, strict=False):
+            self._client.connect(*((port, ours) if incoming else (ours, port)))
+
+    @property
+    def ports(self) -> tuple[list[str], list[str]]:
+        """The full names of our input and output ports."""
+        return [port.name for port in self._ins], [port.name for port in self._outs]
+
+    def connect(self, source: str, sink: str) -> None:
+        """Wire any two ports, by full name."""
+        self._client.connect(source, sink)
+
+    def disconnect(self, source: str, sink: str) -> None:
+        """Remove a wire."""
+        self._client.disconnect(source, sink)
+
+    @property
+    def latency(self) -> int:
+        """Samples from the card's microphone to our input and from our output to its speaker, as the graph says."""
+        if self.fault is None:
+            self._latency = max(self._range(self._ins, _CAPTURE)) + max(self._range(self._outs, _PLAYBACK))
+        return self._latency
+
+    def _range(self, ports: list[Any], mode: int) -> Iterator[int]:
+        # JACK-Client has no call for it, but it has loaded the library and holds the pointers.
+        import jack
+
+        library = ctypes.CDLL(jack._libname)  # type: ignore[attr-defined]
+        for port in ports:
+            found = _LatencyRange()
+            pointer = ctypes.c_void_p(int(jack._ffi.cast("uintptr_t", port._ptr)))  # type: ignore[attr-defined]
+            library.jack_port_get_latency_range(pointer, mode, ctypes.byref(found))
+            yield found.max
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self.fault = self.fault or DeviceError("closed")
+        self._client.deactivate()
+        self._client.close()
+
+    # In JACK's threads:
+
+    def _process(self, frames: int) -> None:
+        self.calls += 1
+        if frames != self.max_block:
+            self.fault = DeviceError(f"the period changed from {self.max_block} to {frames} samples")
+            for port in self._outs:
+                port.get_array().fill(0.0)
+            return
+        for k, port in enumerate(self._ins):
+            self._indata[:, k] = port.get_array()
+        self.callback(self._indata, self._outdata)
+        for k, port in enumerate(self._outs):
+            port.get_array()[:] = self._outdata[:, k]
+
+    def _count_xrun(self, _delayed_us: float) -> None:
+        self.xruns += 1
+
+    def _shut_down(self, _status: object, reason: str) -> None:
+        self.fault = DeviceError(f"{reason or 'JACK server is gone'}")
