@@ -2,15 +2,17 @@
 
 The data path, one hop of 256 samples (5.33 ms) at a time::
 
-    mic -> callback -> RingBuffer -> gain, gate -> Analyzer -> OnnxStage -> Synthesizer
-        -> dry/wet, gain, limiter -> RingBuffer -> callback -> speaker, virtual device or file
+    mic -> callback -> Timeline -> gain, gate -> Analyzer -> OnnxStage -> Synthesizer
+        -> dry/wet, gain, limiter -> Timeline -> callback -> speaker, virtual device or file
 
 The files by job:
 
 * the contract: `stage` (Stage, Pipeline, prefill), `errors` (RtvoxError and its children)
 * signal: `features` (FeatureSpec, log_mel), `stft` (Analyzer, Synthesizer), `levels` (gain, gate, limiter, meters)
 * models: `model_file` (ModelFile, the manifest in a .onnx file), `onnx_stage` (OnnxStage, a network as a stage)
-* the machine: `ring` (RingBuffer), `engine` (Engine, Status), `params` (PARAMS, the table of controls)
+* the machine: `engine` (Engine), `status` (Status, Latency), `params` (PARAMS, the table of controls), `player` (the
+  audio callback), `converter` (the converter thread), `mixer` (what happens to a hop), `chain` (a model with its dry
+  path), `timeline` (Timeline), `resample`, `record` (Recorder), `ring` (RingBuffer), `realtime`
 * sound in and out: `devices` (SoundCard), `file_device` (FileDevice), `virtual` (virtual microphones), `loopback`
 * the command line: `__main__`, `commands`; what it does: `convert`, `bench`, `demo`, `report`
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 REFRESH_S = 0.1  # of the meter in a terminal
 LOG_S = 10.0  # between its lines in a file
-BAR = 12  # characters of a level meter
-BAR_FROM_DB = -48.0  # its left end; 4 dB a character
+MAX_BAR = 24  # characters of a level meter: 2 dB each
+BAR_FROM_DB = -48.0  # its left end
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,42 +49,50 @@ def run(args: argparse.Namespace) -> int:
     """Convert until the time is up or Ctrl-C comes."""
     from rtvox.devices import SoundCard
     from rtvox.engine import Engine
+    from rtvox.errors import ParameterError
 
     choice = choose(args.model, args.settings)
-    card = SoundCard(args.input, args.output, block=args.block, sample_rate=args.rate)
-    with Engine(
-        card, choice.spec, provider=args.provider, channel=args.channel and args.channel - 1, reserve_ms=args.reserve
-    ) as engine:
+    channel = None
+    if args.channel is not None:
+        channel = args.channel - 1
+        if channel < 0:
+            raise ParameterError(f"--channel {args.channel}: channels are counted from 1")
+    card = SoundCard(args.input, args.output, block=args.block, sample_rate=args.rate, channels_in=args.channel)
+    with Engine(card, choice.spec, provider=args.provider, channel=channel, reserve_ms=args.reserve) as engine:
         engine.load(choice.model)
         for name, value in choice.settings.items():
             engine.set(name, value)
         engine.start()
         if args.record:
             engine.record(args.record)
+        status = engine.status()
+        print(f"{card.name}, {status.sample_rate} Hz, blocks of {status.block}; Ctrl-C ends it", file=sys.stderr)
+        for message in filter(None, (card.message, status.message)):
+            print(message, file=sys.stderr)
         try:
-            show(engine, sys.stderr, args.duration)
+            show(engine, sys.stderr, args.duration, args.record)
         finally:
-            print(summary(engine.status()), file=sys.stderr)
+            print(f"\n{summary(engine.status())}", file=sys.stderr)
     return 0
 
 
-def show(engine: Engine, out: TextIO, duration: float | None) -> None:
+def show(engine: Engine, out: TextIO, duration: float | None, record: Path | None = None) -> None:
     """Write the meter line until the time is up: over itself in a terminal, now and then elsewhere.
 
-    Faults get a line of their own, once.
+    Faults, and an end of the recording to `record` before its time, get a line of their own, once.
     """
     terminal = out.isatty()
     end = None if duration is None else time.monotonic() + duration
-    said, next_line = "", 0.0
+    said, next_line = {""}, 0.0
     while True:
         status = engine.status()
         now = time.monotonic()
-        if status.error != said:
-            said = status.error
-            if said:
-                print(f"{chr(13) if terminal else ''}rtvox: {said}".ljust(_width() if terminal else 0), file=out)
+        for fault in (status.error, "" if status.recording == str(record) else status.recording):
+            if fault not in said:
+                said.add(fault)
+                print(f"\r{fault}".ljust(_width() + 1) if terminal else fault, file=out)
         if terminal:
-            print(f"\r{meter(status)[: _width()]}".ljust(_width()), end="", file=out, flush=True)
+            print(f"\r{meter(status, _width())[: _width()]}".ljust(_width() + 1), end="", file=out, flush=True)
         elif now >= next_line:
             print(meter(status), file=out, flush=True)
             next_line = now + LOG_S
@@ -94,17 +102,18 @@ def show(engine: Engine, out: TextIO, duration: float | None) -> None:
         time.sleep(left)
 
 
-def meter(status: Status) -> str:
-    """Return the engine's status in one line."""
-    levels = (
-        f"in {_bar(status.input_peak_db)} {status.input_peak_db:4.0f} dB  "
-        f"out {_bar(status.output_peak_db)} {status.output_peak_db:4.0f} dB"
-    )
-    recording = "  rec" if status.recording else ""
+def meter(status: Status, width: int = 100) -> str:
+    """Return the engine's status in one line; the level meters take what room the figures leave."""
     state = status.model if status.state == "running" else status.state
+    figures = (
+        f"load {status.load:4.0%}  misses {status.misses}  latency {status.latency.total_ms:.1f} ms  {state}"
+        f"{'  rec' if status.recording else ''}"
+    )
+    room = (width - len(f"in  {0:4.0f}  out  {0:4.0f} dB  {figures}")) // 2
+    size = max(0, min(MAX_BAR, room))
     return (
-        f"{levels}  load {status.load:4.0%}  misses {status.misses}  "
-        f"latency {status.latency.total_ms:.1f} ms  {state}{recording}"
+        f"in {_bar(status.input_peak_db, size)} {status.input_peak_db:4.0f}  "
+        f"out {_bar(status.output_peak_db, size)} {status.output_peak_db:4.0f} dB  {figures}"
     )
 
 
@@ -117,9 +126,9 @@ def summary(status: Status) -> str:
     )
 
 
-def _bar(level_db: float) -> str:
-    filled = round((level_db - BAR_FROM_DB) / -BAR_FROM_DB * BAR)
-    return ("=" * max(0, min(BAR, filled))).ljust(BAR, ".")
+def _bar(level_db: float, size: int) -> str:
+    filled = round((level_db - BAR_FROM_DB) / -BAR_FROM_DB * size)
+    return ("=" * max(0, min(size, filled))).ljust(size, ".")
 
 
 def _width() -> int:
