@@ -87,7 +87,10 @@ class Converter:
         raise_priority()
         while self.active:
             if self.player.wake.acquire(timeout=WAKE_TIMEOUT_S):
-                self.catch_up()
+                try:
+                    self.catch_up()
+                except Exception as error:  # our own mistake: say so, and live on
+                    self._mixer.error = f"converter: {error!r}"
 
     def callback_and_convert(self, indata: Array, outdata: Array) -> None:
         """Be the callback of a device that waits: never late."""

@@ -116,6 +116,7 @@ class Engine:
         keeper.join()
         with self._lock:
             self._close()
+            self._mixer.end_swap()
             self.stop_recording()
             realtime.release()
             self._state = "stopped"
@@ -211,6 +212,8 @@ class Engine:
 
     def _open(self) -> None:
         """Build the converter for the device as it is now, and start both. Under `_lock`."""
+        if self._recorder and not self._recorder.fits(self.device.sample_rate, self.device.max_block):
+            self.stop_recording()
         converter = self._converter = self._prepare()
         converter.player.recorder = self._recorder
         callback = converter.player.callback

@@ -81,6 +81,11 @@ class Mixer:
         self.output_meter.process(y)
         return y
 
+    def end_swap(self) -> None:
+        """Put the new chain in place at once: no sound runs any more."""
+        self.chain = self.incoming or self.pending or self.chain
+        self.incoming = self.pending = None
+
     def cover(self) -> tuple[float, float]:
         """Return the gain that makes the raw input as loud as the output's dry part is now, and the ceiling over it."""
         value = {name: ramp.value for name, ramp in self._ramps.items()}

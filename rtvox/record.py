@@ -42,6 +42,7 @@ class Recorder:
         Raises: AudioFileError if a file cannot be made, or the format is unknown.
         """
         self.path, self.error = path, ""
+        self._sample_rate = sample_rate
         self._pair = np.zeros((max_block, 2), np.float32)
         self._ring = RingBuffer(2 * round(BUFFER_S * sample_rate))
         self._chunk = np.zeros(self._ring.capacity, np.float32)
@@ -62,6 +63,13 @@ class Recorder:
         pair = self._pair[: len(wet)]
         pair[:, 0], pair[:, 1] = dry, wet
         self._ring.write(pair.reshape(-1))
+
+    def fits(self, sample_rate: int, max_block: int) -> bool:
+        """Return whether the recording can go on with a device of this rate; say why not, if not."""
+        if sample_rate == self._sample_rate and max_block <= len(self._pair):
+            return True
+        self.error = self.error or f"{self.path}: recording ended: the device came back at {sample_rate} Hz"
+        return False
 
     def close(self) -> None:
         """End the recording; both files are complete on return."""

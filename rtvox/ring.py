@@ -1,7 +1,7 @@
-"""RingBuffer: the bridge between the audio callback and the converter thread.
+"""RingBuffer: the bridge between the audio callback and the recorder's thread.
 
 Fixed size, one writer thread, one reader thread, no lock. What does not fit is dropped and counted, what is not there
-is counted as missing: nothing grows and nothing is repeated. Read next: `engine.py`, its only user.
+is counted as missing: nothing grows and nothing is repeated. Read next: `record.py`, its only user.
 """
 
 from __future__ import annotations

@@ -349,6 +349,18 @@ class TestModel:
         assert str(refusals[0]) == "model made 0.9: ValueError: out of tune; the model in use stays"
         assert player.engine.status().model == "made 0.5"
 
+    def test_one_that_waits_when_the_sound_ends_is_in_place(self, music: Array) -> None:
+        player, new = Player(music, made(0.5)), made(0.9)
+        player.play(RATE // 2)
+        loading = threading.Thread(target=player.engine.load, args=(new,))
+        loading.start()
+        wait_for(lambda: player.engine._mixer.pending is not None)
+        player.play(player.position + 12 * HOP)
+        player.stop()
+        loading.join(2.0)
+        assert not loading.is_alive()
+        assert player.engine.status().model == "made 0.9"
+
     def test_one_with_a_control_of_ours_is_refused(self) -> None:
         engine = Engine(PushDevice(RATE))
         trap = Chain("trap", Made(), HOP, controls=[Param("mix", "", 0.0, 9.0, 5.0, 0.0, "a trap")])

@@ -71,6 +71,21 @@ def test_a_second_take_ends_the_first(tmp_path: Path, music: Array) -> None:
     assert soundfile.info(tmp_path / "two.wav").frames == 2560
 
 
+def test_a_device_that_comes_back_at_another_rate_ends_it(tmp_path: Path, music: Array) -> None:
+    player = Player(music)
+    player.play(1280)
+    player.engine.record(tmp_path / "take.wav")
+    player.play(2560)
+    with player.engine._lock:
+        player.engine._close()
+        player.device.sample_rate = 44100
+        player.engine._open()
+    player.play(5120)
+    assert "the device came back at 44100 Hz" in player.engine.status().recording
+    player.stop()
+    assert soundfile.info(tmp_path / "take.wav").frames == 1280
+
+
 @pytest.mark.parametrize("name", ["nowhere/take.wav", "take.xyz", "take"])
 def test_what_cannot_be_opened_is_refused_and_nothing_stays_open(tmp_path: Path, music: Array, name: str) -> None:
     player = Player(music)
