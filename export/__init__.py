@@ -1,6 +1,9 @@
 """The offline side: recordings -> trained weights -> a proven ONNX file. The only place that imports torch.
 
-Reading order: `recordings/library.py` (decode and keep), `recordings/mixes.py` (training mixes, made on the fly),
-`networks/streaming.py` and `networks/isolate.py`, `losses.py`, `train.py`, `to_onnx.py`, `verify.py`, `evaluate.py`.
-The command line is `python -m export prepare|train|export|evaluate`, each with a recipe from `recipes/`.
+    recordings ──► recordings/made.py ──► recordings/library.py ──► recordings/mixes.py     `prepare`; mixes on the fly
+    spectra.py ──► networks/ ──► losses.py ──► train.py ──► checkpoints.py                  `train`
+    to_onnx.py ──► verify.py ──► NAME.onnx ──► evaluate.py                                  `export`, `evaluate`
+
+The command line is `python -m export prepare|train|export|evaluate RECIPE`; a recipe (`recipe.py`, `recipes/*.toml`)
+says all that a training depends on. Read in the order of the arrows; `networks/streaming.py` before its networks.
 """

@@ -1,42 +1,42 @@
-"""`python -m export prepare|train|...`: the offline side's command line."""
+"""The offline side's command line: `python -m export prepare|train|export|evaluate RECIPE`.
+
+In: arguments. Out: an exit code: 0 done, the `exit_code` of an RtvoxError (after one line on stderr), 130 stopped with
+Ctrl-C. Runs in the main thread; each command imports only what it needs. Read next: `recipe.py`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from export.recipe import read_recipe
+from export.recipe import Recipe, read_recipe
 from rtvox.errors import RtvoxError
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export", description="Recordings to trained weights to a proven model file."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("recipe", help="a recipe's name or path, for example isolate")
     common.add_argument("--cache", type=Path, default=Path("cache"), help="where prepared recordings lie")
     common.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints and TensorBoard logs go")
-    prepare = commands.add_parser("prepare", parents=[common], help="decode recordings into the cache")
-    prepare.add_argument(
-        "--data",
-        type=Path,
-        nargs="+",
-        default=[Path("../shared/data"), Path("cache/made")],
-        help="folders of recordings",
-    )
+    prepare = commands.add_parser("prepare", parents=[common], help="make and decode recordings into the cache")
+    data = [Path("../shared/data")]
+    prepare.add_argument("--data", type=Path, nargs="+", default=data, help="folders of recordings")
     train = commands.add_parser("train", parents=[common], help="train, showing progress and logging to TensorBoard")
     train.add_argument("--steps", type=int, help="last step, in place of the recipe's")
     start = train.add_mutually_exclusive_group()
-    start.add_argument("--resume", help="checkpoint to go on from (weights, optimiser, step)")
-    start.add_argument("--weights", help="checkpoint whose weights start a new run")
+    start.add_argument("--resume", type=Path, help="checkpoint to go on from (weights, optimiser, step)")
+    start.add_argument("--weights", type=Path, help="checkpoint whose weights start a new run")
     train.add_argument("--devices", type=int, default=1, help="processes (GPUs, or CPU processes) on this machine")
     train.add_argument("--nodes", type=int, default=1, help="machines")
     train.add_argument("--accelerator", default="auto", help="cpu, cuda, mps or auto")
-    train.add_argument(
-        "--frame-step", type=int, default=1, help="train on every so-manieth frame (quick first phase: 2)"
-    )
+    train.add_argument("--frame-step", type=int, default=1, help="train on every n-th frame (quick first phase: 2)")
     train.add_argument("--precision", default="bf16-mixed", help="Lightning's name, for example 32-true")
     train.add_argument("--workers", type=int, default=1, help="processes that draw mixes")
     train.add_argument("--validate-every", type=int, default=250, help="steps between scores of the held-out song")
@@ -46,37 +46,58 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (make, evaluate):
         command.add_argument("--model", type=Path, help="the model file; default: checkpoints/<recipe>.onnx")
     evaluate.add_argument("--pictures", type=Path, default=Path("runs/pictures"), help="where spectrograms go")
-    flags = vars(parser.parse_args(arguments))
-    command, recipe = flags.pop("command"), read_recipe(flags.pop("recipe"))
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = build_parser().parse_args(arguments)
     try:
-        if command == "prepare":
-            from export.recordings.library import prepare as run_prepare
-
-            run_prepare(flags["data"], flags["cache"], recipe.sources)
-        elif command == "train":
-            from export.train import train as run_train
-
-            print(run_train(recipe, flags.pop("cache"), flags.pop("runs"), **flags))
-        elif command == "export":
-            from export.to_onnx import export as run_export
-
-            checkpoint = flags["checkpoint"] or flags["runs"] / recipe.name / "last.ckpt"
-            file = run_export(
-                recipe, checkpoint, flags["cache"], flags["model"] or Path(f"checkpoints/{recipe.name}.onnx")
-            )
-            print(f"{file.path}: {len(file.data)} bytes, {file.manifest.metrics}")
-        elif command == "evaluate":
-            from export.evaluate import evaluate_isolate
-            from export.recordings.library import Library
-
-            model = flags["model"] or Path(f"checkpoints/{recipe.name}.onnx")
-            figures = evaluate_isolate(model, Library(flags["cache"]), recipe.mix.hold_out, flags["pictures"])
-            print("\n".join(f"{name:20} {value:8.2f}" for name, value in figures.items()))
+        COMMANDS[args.command](read_recipe(args.recipe), args)
     except RtvoxError as error:
         print(f"export: error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        return 130
     return 0
 
+
+def _prepare(recipe: Recipe, args: argparse.Namespace) -> None:
+    from export.recordings.library import prepare
+    from export.recordings.made import make
+
+    prepare(make(recipe.made, args.data), args.cache, recipe.sources)
+
+
+def _train(recipe: Recipe, args: argparse.Namespace) -> None:
+    from export.train import train
+
+    flags = {name: value for name, value in vars(args).items() if name not in ("command", "recipe", "cache", "runs")}
+    print(train(recipe, args.cache, args.runs, **flags))
+
+
+def _export(recipe: Recipe, args: argparse.Namespace) -> None:
+    from export.to_onnx import export
+
+    checkpoint = args.checkpoint or args.runs / recipe.name / "last.ckpt"
+    file = export(recipe, checkpoint, args.cache, _model(recipe, args))
+    print(f"{file.path}: {len(file.data)} bytes, {file.manifest.metrics}")
+
+
+def _evaluate(recipe: Recipe, args: argparse.Namespace) -> None:
+    from export.evaluate import evaluate_isolate
+    from export.recordings.library import Library
+
+    figures = evaluate_isolate(_model(recipe, args), Library(args.cache), recipe.mix.hold_out, args.pictures)
+    print("\n".join(f"{name:20} {value:8.2f}" for name, value in figures.items()))
+
+
+def _model(recipe: Recipe, args: argparse.Namespace) -> Path:
+    path: Path = args.model or Path(f"checkpoints/{recipe.name}.onnx")
+    return path
+
+
+COMMANDS = {"prepare": _prepare, "train": _train, "export": _export, "evaluate": _evaluate}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,12 +15,24 @@ FOLDER = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True)
+class Made:
+    """What `prepare` renders where no folder holds it yet; see `recordings/made.py`."""
+
+    bands_minutes: float = 0.0
+    singing_minutes: float = 0.0
+    seed: int = 0  # of the first song; the next ones count up
+    seconds: float = 60.0  # of a song
+    folder: str = "cache/made"
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A read recipe; `network` holds keyword arguments of the network, `training` those of `train`."""
 
     name: str
     title: str
     seed: int
+    made: Made
     sources: tuple[Source, ...]
     mix: MixRecipe
     network: dict[str, Any]
@@ -51,6 +63,15 @@ def read_recipe(name: str) -> Recipe:
             if key in mix:
                 mix[key] = tuple(mix[key])
         network = {k: tuple(v) if isinstance(v, list) else v for k, v in text["network"].items()}
-        return Recipe(text["name"], text["title"], text["seed"], sources, MixRecipe(**mix), network, **text["training"])
+        return Recipe(
+            text["name"],
+            text["title"],
+            text["seed"],
+            Made(**text.get("made", {})),
+            sources,
+            MixRecipe(**mix),
+            network,
+            **text["training"],
+        )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ParameterError(f"{path}: not a recipe ({error}); compare it with export/recipes/isolate.toml") from error

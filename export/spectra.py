@@ -30,7 +30,7 @@ def synthesize(spectrum: Tensor, spec: FeatureSpec) -> Tensor:
 def band_energies(mix: Array, voice: Array, spec: FeatureSpec, edges: list[int], step: int = 1) -> Array:
     """Return (3, T, F): per frame and band the energy of the mix, its inner product with the voice, the voice's energy.
 
-    `step` keeps every so-manieth frame only.
+    `step` keeps every n-th frame only.
     With gains g per band, g^2 * mix - 2 * g * inner + voice is the energy of the error, exactly: a mask can be trained
     on these three without ever going back to bins or samples.
     """

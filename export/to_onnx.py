@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from export.checkpoints import read_checkpoint
 from export.networks.isolate import Isolate
 from export.recipe import Recipe
-from export.recordings.library import read_credits
+from export.recordings.credits import attribution, read_credits
 from export.verify import verify
 from rtvox.features import FeatureSpec, Spectrum
 from rtvox.model_file import (
@@ -52,7 +53,7 @@ class OneFrame(nn.Module):
 
 def load_network(recipe: Recipe, checkpoint: Path) -> tuple[Isolate, int]:
     """Return the trained network, ready for use, and the number of steps it was trained."""
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    saved = read_checkpoint(checkpoint)
     weights = {key.removeprefix("network."): value for key, value in saved["state_dict"].items()}
     network = Isolate(FeatureSpec(), **recipe.network)
     network.load_state_dict(weights)
@@ -124,7 +125,7 @@ def export(
         domains=(),
         resynthesis="istft",
         provenance=Provenance(
-            tuple(Source(source, licence, f"{source} ({licence})") for source, licence in credits),
+            tuple(Source(source, licence, attribution(source, licence)) for source, licence in credits),
             f"export/recipes/{recipe.name}.toml",
             _commit(),
             recipe.seed,

@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
+from export.checkpoints import read_checkpoint
 from export.evaluate import held_out_song, improvement
 from export.losses import mask_losses
 from export.networks.isolate import Isolate
@@ -78,8 +79,8 @@ def train(
     runs: Path,
     *,
     steps: int | None = None,
-    resume: str | None = None,
-    weights: str | None = None,
+    resume: Path | None = None,
+    weights: Path | None = None,
     devices: int = 1,
     nodes: int = 1,
     accelerator: str = "auto",
@@ -93,14 +94,14 @@ def train(
     Args:
         resume: a checkpoint to go on from, with its optimiser and step count.
         weights: a checkpoint whose weights only are the start of a new run.
-        frame_step: train on every so-manieth frame: 2 learns twice as much per hour; finish with 1.
+        frame_step: train on every n-th frame: 2 learns twice as much per hour; finish with 1.
         devices, nodes: processes per machine and machines (torch.distributed underneath, gloo on CPU).
     """
     lightning.seed_everything(recipe.seed)
     library = Library(cache)
     module = IsolateTraining(recipe, library)
     if weights:
-        module.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True)["state_dict"])
+        module.load_state_dict(read_checkpoint(weights)["state_dict"])
     folder = runs / recipe.name
     saver = ModelCheckpoint(folder, save_last=True, every_n_train_steps=100, save_top_k=0)
     trainer = lightning.Trainer(
@@ -118,7 +119,7 @@ def train(
         log_every_n_steps=10,
         use_distributed_sampler=False,
     )
-    drawn = torch.load(resume, map_location="cpu", weights_only=True)["global_step"] if resume else 0
+    drawn = read_checkpoint(resume)["global_step"] if resume else 0
     view = partial(band_energies, spec=SPEC, edges=module.network.edges, step=frame_step)
     stream = MixStream(Mixer(library, recipe.mix), view, recipe.seed + drawn, trainer.global_rank)
     ahead: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}

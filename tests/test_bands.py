@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from export.recordings import bands, effects
 from export.recordings.library import RATE
 from export.recordings.songs import BPM, MIDDLE_A_HZ, SCALES, STYLES, Note, compose
 from export.recordings.synth import Patch, drum_kit, oscillator, play
-from rtvox.errors import AudioFileError, MissingExtraError, ParameterError
+from rtvox.errors import MissingExtraError, ParameterError
 from rtvox.features import Array
 
 NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
@@ -177,33 +176,6 @@ def test_level_reaches_its_aim_or_stops_below_full_scale(rng: np.random.Generato
     assert rms_db(effects.level(noise, -20.0)) == pytest.approx(-20.0, abs=0.1)
     assert np.abs(effects.level(noise, 0.0)).max() == pytest.approx(effects.PEAK, abs=1e-4)
     assert not effects.level(np.zeros(RATE, np.float32), -20.0).any()
-
-
-def test_half_of_the_bands_are_electronic_and_all_styles_come() -> None:
-    styles = [bands.pick_style(index) for index in range(40)]
-    assert styles.count("electronic") == 20
-    assert {styles.count(style) for style in STYLES[1:]} == {5}
-
-
-@pytest.mark.usefixtures("without_fluidsynth")
-def test_command_line_writes_aligned_flac_and_keeps_what_is_there(tmp_path: Path) -> None:
-    command = ["--out", str(tmp_path), "--minutes", "0.1", "--seconds", "3", "--seed", "5", "--data", str(tmp_path)]
-    bands.main(command)
-    files = sorted(tmp_path.rglob("*.flac"))
-    assert len(files) == 8
-    assert {path.parent.name for path in files} == {"electronic-5", "rock-6"}
-    for path in files:
-        info = soundfile.info(path)
-        assert (info.samplerate, info.channels, info.frames, info.subtype) == (RATE, 1, 3 * RATE, "PCM_16")
-    written = [path.stat().st_mtime_ns for path in files]
-    bands.main(command)
-    assert [path.stat().st_mtime_ns for path in files] == written
-
-
-def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(AudioFileError, match=r"cannot write .*file"):
-        bands.write_flac(tmp_path / "file" / "x.flac", np.zeros(10, np.float32))
 
 
 def test_missing_soundfont_says_what_to_install(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyworld
-import soundfile
 from scipy import signal
 
 from export.recordings import singing
@@ -123,20 +122,6 @@ def test_empty_melody_and_silent_voice_are_refused() -> None:
         singing.sing(reader(1.0, 150.0), RATE_OF_READER, [], 1)
     with pytest.raises(ParameterError, match=r"no syllable found in 1\.0 s"):
         singing.sing(np.zeros(RATE_OF_READER, np.float32), RATE_OF_READER, MELODY, 1)
-
-
-def test_command_line_sings_from_a_data_folder(tmp_path: Path) -> None:
-    for speaker in singing.SPEAKERS:
-        path = tmp_path / "voice" / speaker / "a.wav"
-        path.parent.mkdir(parents=True)
-        soundfile.write(path, 0.5 * reader(2.0, 150.0), RATE_OF_READER)
-    rows = [f"voice/{speaker}/a.wav,here,CC0-1.0,2.0,text" for speaker in singing.SPEAKERS]
-    (tmp_path / "index.csv").write_text("\n".join(["path,source,licence,seconds,text", *rows]))
-    out = tmp_path / "made"
-    singing.main(["--out", str(out), "--minutes", "0.2", "--seconds", "6", "--seed", "1", "--data", str(tmp_path)])
-    files = sorted(path.name for path in (out / "singing").iterdir())
-    assert files == ["kathleen-en-1.flac", "kerstin-de-2.flac"]
-    assert soundfile.info(out / "singing" / files[0]).frames == 6 * RATE
 
 
 def test_missing_data_is_named(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,9 @@ import soundfile
 from export.__main__ import main
 from export.evaluate import held_out_song
 from export.recipe import read_recipe
+from export.recordings import made
+from export.recordings.bands import STEMS, Band
+from export.recordings.credits import read_credits
 from export.recordings.library import Library, Source, cut, prepare
 from export.recordings.mixes import Mixer, MixRecipe, stutter
 from rtvox.errors import AudioFileError, ParameterError
@@ -132,6 +137,46 @@ def test_unknown_recipe_lists_those_there_are(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("name = 3\n")
     with pytest.raises(ParameterError, match=r"bad\.toml: not a recipe"):
         read_recipe(str(tmp_path / "bad.toml"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["prepare", "isolat"], r"recipe 'isolat': no file .*; there are: isolate"),
+        (
+            ["export", "{root}/tiny.toml", "--checkpoint", "{root}/none.ckpt"],
+            r"none\.ckpt: No such file .*; train first",
+        ),
+        (["export", "{root}/tiny.toml", "--checkpoint", "{root}/tiny.toml"], r"tiny\.toml: not a checkpoint"),
+        (["train", "{root}/tiny.toml", "--cache", "{root}/none"], r"none: no prepared recordings; run .*prepare"),
+        (
+            ["train", "{root}/tiny.toml", "--cache", "{root}/cache", "--weights", "{root}/none.ckpt"],
+            r"none\.ckpt: No such",
+        ),
+    ],
+)
+def test_errors_are_one_line(
+    cache: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main([argument.format(root=cache.parent) for argument in arguments]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert re.match(f"export: error: .*{message}", lines[-1])
+
+
+def test_prepare_makes_what_the_recipe_wants(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def render_band(seed: int, style: str, seconds: float, rooms: Sequence[Path]) -> Band:
+        return Band({stem: np.full(round(seconds * RATE), 0.1, np.float32) for stem in STEMS}, [], 120.0, "C major")
+
+    monkeypatch.setattr(made, "render_band", render_band)
+    wish = f'[made]\nbands_minutes = 0.02\nseed = 7\nseconds = 1.0\nfolder = "{data.parent}/made"\n'
+    recipe = data.parent / "wishing.toml"
+    recipe.write_text(
+        RECIPE.replace("[sources]", f"{wish}[sources]").replace('drums.*"]', 'drums.*", "bands/*/drums.*"]')
+    )
+    cache = data.parent / "wished"
+    assert main(["prepare", str(recipe), "--cache", str(cache), "--data", str(data)]) == 0
+    assert {"bands-electronic-7-drums", "bands-rock-8-drums"} < set(Library(cache)["stems"])
+    assert any(source.startswith("rendered by rtvox") for source, _ in read_credits(cache))
 
 
 @pytest.mark.slow

@@ -11,8 +11,6 @@ samples. Read next: `songs.py`, which composes, and `singing.py`, which sings.
 
 from __future__ import annotations
 
-import argparse
-import functools
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -34,7 +32,6 @@ from export.recordings.songs import (
     RIDE,
     SNARE,
     STICK,
-    STYLES,
     TAIKO,
     TOM,
     Note,
@@ -44,11 +41,18 @@ from export.recordings.songs import (
     generator,
 )
 from export.recordings.synth import draw_patch, drum_kit, play
-from rtvox.errors import AudioFileError, MissingExtraError
+from rtvox.errors import MissingExtraError
 from rtvox.features import Array
 
 STEMS = ("drums", "bass", "other", "lead")
-SOUNDFONTS = (Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"), Path("/usr/share/sounds/sf3/MuseScore_General_Lite.sf3"))
+# Each with its makers and its licence.
+SOUNDFONTS = {
+    Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"): ("the soundfont Fluid R3 by Frank Wen", "MIT"),
+    Path("/usr/share/sounds/sf3/MuseScore_General_Lite.sf3"): (
+        "the soundfont MuseScore General by S. Christian Collins, Michael Cowgill, Frank Wen and others",
+        "MIT, parts CC0-1.0 or public domain",
+    ),
+}
 
 # What a drum machine plays for a General MIDI drum.
 MACHINE = {
@@ -204,6 +208,11 @@ def _sound(song: Song, part: Part, n: int, rng: np.random.Generator, soundfont: 
     return sound
 
 
+def draw_soundfont(rng: np.random.Generator) -> Path:
+    """Draw the soundfont of a band: the first thing that is drawn from its generator of "sound"."""
+    return list(SOUNDFONTS)[rng.integers(len(SOUNDFONTS))]
+
+
 def render_band(seed: int, style: str, seconds: float, rooms: Sequence[Path] = ()) -> Band:
     """Compose and render a band.
 
@@ -217,7 +226,7 @@ def render_band(seed: int, style: str, seconds: float, rooms: Sequence[Path] = (
     """
     song, rng = compose(seed, style, seconds), generator(seed, style, "sound")
     n, electronic = round(seconds * RATE), style == "electronic"
-    soundfont, machine = SOUNDFONTS[rng.integers(len(SOUNDFONTS))], electronic and rng.random() < 0.85
+    soundfont, machine = draw_soundfont(rng), electronic and rng.random() < 0.85
     kicks = [note for note in song.parts[0].notes if note.midi == KICK]
     pump = None
     if electronic and rng.random() < 0.75:
@@ -241,54 +250,3 @@ def render_band(seed: int, style: str, seconds: float, rooms: Sequence[Path] = (
     peak = float(np.abs(np.sum(list(stems.values()), axis=0)).max())
     gain = np.float32(min(1.0, PEAK / max(peak, 1e-9)))
     return Band({stem: sound * gain for stem, sound in stems.items()}, song.melody, song.bpm, song.key)
-
-
-def pick_style(index: int) -> str:
-    """Every second band is electronic, the other styles take turns."""
-    return STYLES[0] if index % 2 == 0 else STYLES[1 + index // 2 % (len(STYLES) - 1)]
-
-
-def write_flac(path: Path, sound: Array) -> None:
-    """Write 16-bit mono FLAC at 48 kHz under a temporary name first: a reader never meets half a file.
-
-    Raises: AudioFileError if the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        soundfile.write(part, sound, RATE, subtype="PCM_16", format="FLAC")
-        part.rename(path)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise AudioFileError(f"cannot write {path}: {error}; choose another --out") from error
-
-
-@functools.cache
-def room_files(folder: Path) -> tuple[Path, ...]:
-    """The impulse responses of a folder that are rooms: not the filters and backwards effects among them."""
-    odd = ("filter", "backwards", "backslap", "comb", "cosmic", "sifter", "wildecho", "ambisonic", "feedback")
-    return tuple(p for p in sorted(folder.glob("*.flac")) if not any(word in p.name for word in odd))
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write bands until there are enough minutes; bands that exist already are kept."""
-    parser = argparse.ArgumentParser(prog="python -m export.recordings.bands", description=main.__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder; DIR/bands/STYLE-SEED/STEM.flac is written")
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first band; the next ones count up")
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of one band")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="its rooms/ are used when there")
-    options = parser.parse_args(arguments)
-    rooms = room_files(options.data / "rooms")
-    for index in range(int(np.ceil(options.minutes * 60 / options.seconds))):
-        seed, style = options.seed + index, pick_style(index)
-        folder = options.out / "bands" / f"{style}-{seed}"
-        if all((folder / f"{stem}.flac").exists() for stem in STEMS):
-            continue
-        band = render_band(seed, style, options.seconds, rooms)
-        for stem, sound in band.stems.items():
-            write_flac(folder / f"{stem}.flac", sound)
-        print(f"{folder.name}: {band.key}, {band.bpm:.0f} bpm, {len(band.melody)} notes to sing", flush=True)
-
-
-if __name__ == "__main__":
-    main()

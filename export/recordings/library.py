@@ -6,8 +6,6 @@ memory maps so that training reads only the seconds it mixes, and a list of cred
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,12 +16,12 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from export.recordings.credits import credit_of, read_credits, read_index, write_credits
 from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array
 
 RATE = 48000  # Hz
 FULL_SCALE = 32767 * 0.7  # headroom for stems that exceed full scale before they are mixed
-CREDITS = "credits.json"
 SUFFIXES = {".opus", ".flac", ".wav", ".ogg", ".mp3", ".aif", ".aiff"}
 
 
@@ -64,45 +62,23 @@ def prepare(folders: Sequence[Path], cache: Path, sources: Iterable[Source]) -> 
     that for the manifest. Files without a row are credited to their folder, as the user's own.
     Raises: ParameterError if a source matches no file or may not be trained on, AudioFileError naming a bad file.
     """
-    credits = read_credits(cache)
+    credits, wanted = read_credits(cache), list[tuple[Path, list[Path]]]()
+    indices = {folder: read_index(folder) for folder in folders}
     for source in sources:
         arrays: dict[str, list[Path]] = {}
-        for folder in folders:
-            index = _read_index(folder)
+        for folder, index in indices.items():
             for path in sorted(p for p in folder.glob(source.pattern) if p.suffix.lower() in SUFFIXES):
                 place = path.relative_to(folder)
-                credits.add(_credit(index, place, folder))
+                credits.add(credit_of(index, place, folder))
                 name = "-".join(place.parent.parts)
                 arrays.setdefault(name if source.join else f"{name}-{path.stem}", []).append(path)
         if not arrays:
             places = ", ".join(map(str, folders))
             raise ParameterError(f"{source.pattern}: no sound files in {places}; mend the recipe or give --data")
-        for name, paths in arrays.items():
-            _decode(paths, cache / source.group / f"{name}.npy")
-    (cache / CREDITS).write_text(json.dumps(sorted(credits), indent=1, ensure_ascii=False) + "\n")
-
-
-def read_credits(cache: Path) -> set[tuple[str, str]]:
-    """Return (source, licence) of everything prepared into a cache so far."""
-    path = cache / CREDITS
-    return {(source, licence) for source, licence in json.loads(path.read_text())} if path.exists() else set()
-
-
-def _read_index(folder: Path) -> dict[str, tuple[str, str]]:
-    path = folder / "index.csv"
-    if not path.exists():
-        return {}
-    with path.open(newline="") as file:
-        return {row["path"]: (row["source"], row["licence"]) for row in csv.DictReader(file)}
-
-
-def _credit(index: dict[str, tuple[str, str]], place: Path, folder: Path) -> tuple[str, str]:
-    source, licence = index.get(place.as_posix(), (folder.name, "your own"))
-    if "-SA" in licence and not licence.startswith("Philharmonia"):  # the orchestra's own terms allow use in works
-        raise ParameterError(
-            f"{place}: is {licence}; weights trained on it could not be shipped: take it out of the recipe"
-        )
-    return source, licence
+        wanted += [(cache / source.group / f"{name}.npy", paths) for name, paths in arrays.items()]
+    write_credits(cache, credits)  # before any decoding: what is in a cache is credited
+    for target, paths in wanted:
+        _decode(paths, target)
 
 
 def _decode(paths: list[Path], target: Path) -> None:

@@ -12,7 +12,6 @@ applications" (2016); Saitou et al., "Speech-to-singing synthesis" (2007) for th
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,10 +23,9 @@ import pyworld
 import soxr
 from scipy import ndimage, signal
 
-from export.recordings.bands import pick_style, room_files, write_flac
 from export.recordings.effects import biquad, chorus, compress, echo, equalise, level, reverb, saturate
 from export.recordings.library import RATE, read_mono
-from export.recordings.songs import MIDDLE_A_HZ, Note, compose
+from export.recordings.songs import MIDDLE_A_HZ, Note
 from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array
 
@@ -291,28 +289,3 @@ def read_voices(data: Path, speaker: str, rng: np.random.Generator, seconds: flo
     if not pieces:
         raise AudioFileError(f"no recording of {speaker} in {data / 'index.csv'}; name another --data")
     return np.concatenate(pieces)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write sung voices on the melodies of the bands of the same seeds; files that exist already are kept."""
-    parser = argparse.ArgumentParser(prog="python -m export.recordings.singing", description=main.__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder; DIR/singing/SPEAKER-SEED.flac is written")
-    parser.add_argument("--minutes", type=float, default=40.0)
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first song; the next ones count up")
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of one song")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    options = parser.parse_args(arguments)
-    rooms = room_files(options.data / "rooms")
-    for index in range(int(np.ceil(options.minutes * 60 / options.seconds))):
-        seed, speaker = options.seed + index, SPEAKERS[index % len(SPEAKERS)]
-        path = options.out / "singing" / f"{speaker}-{seed}.flac"
-        if path.exists():
-            continue
-        melody = compose(seed, pick_style(index), options.seconds).melody
-        voice = read_voices(options.data, speaker, np.random.default_rng(seed), 25.0)
-        write_flac(path, sing(voice, RATE, melody, seed, seconds=options.seconds, rooms=rooms))
-        print(path.name, flush=True)
-
-
-if __name__ == "__main__":
-    main()
