@@ -110,7 +110,9 @@ def in_ms(samples: int) -> str:
 
 
 def _short(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.4g}"
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
 
 
 def regenerate(text: str, sections: dict[str, str]) -> str:
