@@ -18,7 +18,7 @@ from rtvox.features import Array
 from rtvox.mixer import Mixer
 from rtvox.onnx_stage import flush_denormals
 from rtvox.player import Player
-from rtvox.realtime import raise_priority
+from rtvox.realtime import CONVERTER_PRIORITY, raise_priority
 from rtvox.resample import SAMPLE_RATE, Edge, edge_lag
 from rtvox.stage import prefill
 from rtvox.status import Counts
@@ -84,7 +84,7 @@ class Converter:
     def run(self) -> None:
         """Convert whenever the callback has brought something, until `active` is false: the converter thread."""
         flush_denormals()
-        raise_priority()
+        raise_priority(CONVERTER_PRIORITY)
         while self.active:
             if self.player.wake.acquire(timeout=WAKE_TIMEOUT_S):
                 try:

@@ -23,6 +23,7 @@ from rtvox.engine import Engine, Model
 from rtvox.errors import AudioFileError, DeviceError, ParameterError, RtvoxError
 from rtvox.features import Array, FeatureSpec
 from rtvox.onnx_stage import Provider
+from rtvox.realtime import AUDIO_PRIORITY, raise_priority
 
 Clock = Literal["fake", "real"]
 
@@ -136,6 +137,8 @@ class FileDevice(PushDevice):
         super().stop()
 
     def _run(self, on_lost: OnLost) -> None:
+        if self.realtime:
+            raise_priority(AUDIO_PRIORITY)  # as the audio thread of a sound card has
         begin, origin = time.monotonic(), self.position
         try:
             while self.position < self.length and not self._ending.is_set():

@@ -14,7 +14,10 @@ import threading
 
 # Longest wait of the audio callback for the interpreter, when another thread computes in Python; the default is 5 ms.
 SWITCH_INTERVAL_S = 1e-4
-PRIORITY = 10  # SCHED_FIFO, above all ordinary threads and below the sound server's own (JACK: 20 to 70)
+# SCHED_FIFO: above all ordinary threads, below the sound server's own (JACK: 20 to 70), and the audio thread above the
+# converter, whose output it can do without.
+AUDIO_PRIORITY = 15
+CONVERTER_PRIORITY = 10
 
 _lock = threading.Lock()
 _holders = 0
@@ -47,9 +50,13 @@ def release() -> None:
                 gc.enable()
 
 
-def raise_priority() -> bool:
-    """Give the calling thread real-time priority where the system allows it; return whether it did."""
+def raise_priority(priority: int) -> bool:
+    """Give the calling thread real-time priority where the system allows it; return whether it has it.
+
+    A thread that has real-time priority already keeps its own: JACK's knows better.
+    """
     with contextlib.suppress(AttributeError, OSError):  # not on Linux; not allowed (needs an rtprio limit)
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
         return True
     return False

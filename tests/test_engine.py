@@ -21,6 +21,7 @@ BLOCKS = [1, 16, 17, 64, 127, 128, 256, 480, 1000, 1024, 4096, (16, 500, 3, 4096
 class TestDelay:
     @pytest.mark.parametrize("block", BLOCKS)
     def test_any_block_gives_the_same_bits_and_the_input_back(self, music: Array, block: int | tuple[int, ...]) -> None:
+        music = music[:RATE]
         expected, engine = play(music, block=256)
         expected = expected[engine.delay :]
         out, engine = play(music, block=block)
