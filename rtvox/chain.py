@@ -34,6 +34,7 @@ class Chain:
         look_ahead: the part of it that the network asks for.
         controls: the model's own.
         message: what the user should know about how it runs; often empty.
+        faults: returns how many hops so far were not numbers, and became silence.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class Chain:
         controls: Sequence[Param] = (),
         set_control: Callable[[str, float], None] | None = None,
         message: str = "",
+        faults: Callable[[], int] = lambda: 0,
     ) -> None:
         self.name, self.hop, self.delay, self.look_ahead = name, hop, pipeline.delay, look_ahead
-        self.controls, self.message = tuple(controls), message
+        self.controls, self.message, self.faults = tuple(controls), message, faults
         self.pipeline = pipeline
         self._set_control = set_control
         self._ramps = [(control.name, Ramp(control, hop)) for control in controls]
@@ -113,4 +115,5 @@ def build_chain(model: str | os.PathLike[str] | None, spec: FeatureSpec, provide
         controls=manifest.controls,
         set_control=stage.set_control,
         message=stage.message,
+        faults=lambda: stage.faults,
     )

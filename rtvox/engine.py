@@ -33,7 +33,7 @@ from rtvox import realtime
 from rtvox.chain import Chain, build_chain
 from rtvox.converter import TIMES, Converter
 from rtvox.device import Device
-from rtvox.errors import DeviceError, RtvoxError
+from rtvox.errors import RtvoxError
 from rtvox.features import FeatureSpec
 from rtvox.levels import SAMPLE_RATE
 from rtvox.mixer import Mixer
@@ -175,6 +175,7 @@ class Engine:
         times = np.sort(converter.times[: min(converter.hops, TIMES)]) * 1000.0 if converter.hops else np.zeros(1)
         last = len(times) - 1
         counts = asdict(self._counts)
+        counts["failed_hops"] += mixer.chain.faults()
         del counts["repaired"]
         return Status(
             state=self._state,
@@ -253,7 +254,7 @@ class Engine:
                     try:
                         self._open()
                         self._error = ""
-                    except DeviceError as error:
+                    except Exception as error:  # whatever a driver raises: try again
                         self._error = f"device lost: {error}"
 
     def _load(self, model: Model, failure: list[RtvoxError]) -> None:
@@ -266,11 +267,12 @@ class Engine:
                 chain.warm_up()
                 chain.settle(self.params)
                 self._hand_over(chain)
-                self._error = ""
-            except RtvoxError as error:
+                if self._state != "device lost":
+                    self._error = ""
+            except Exception as error:  # also our own mistakes: the sound goes on with the model in use
                 self.params.join(old.controls)
-                self._error = str(error)
-                failure.append(error)
+                failure.append(error if isinstance(error, RtvoxError) else RtvoxError(f"model {model}: {error!r}"))
+                self._error = str(failure[0])
 
     def _hand_over(self, chain: Chain) -> None:
         """Make it the chain in use: at once if no sound runs, else through the mixer; return when that is done."""

@@ -64,7 +64,7 @@ class Status:
     misses: int  # callbacks that lacked samples
     missed_samples: int
     dropped: int  # input samples that were too old to be converted
-    failed_hops: int  # hops in which a stage raised an error
+    failed_hops: int  # hops in which a stage raised an error, or a model gave what is not a number
     xruns: int  # blocks that the host lost
     input_peak_db: float
     input_rms_db: float

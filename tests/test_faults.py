@@ -368,3 +368,21 @@ class TestModel:
             engine.load(trap)
         assert engine.status().model == "none"
         assert engine.params.get("mix") == 1.0
+
+    def test_faults_of_a_network_are_counted(self, full_model_path: Path, music: Array) -> None:
+        player = Player(music, full_model_path)
+        player.play(12800)
+        stage = player.engine._mixer.chain.pipeline.stages[1]  # type: ignore[attr-defined]
+        stage.faults = 3
+        assert player.engine.status().failed_hops == 3
+        player.stop()
+
+    def test_an_unforeseen_error_while_loading_is_reported_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def explode(*_: object) -> Chain:
+            raise MemoryError("no room")
+
+        engine = Engine(PushDevice(RATE))
+        monkeypatch.setattr("rtvox.engine.build_chain", explode)
+        with pytest.raises(RtvoxError, match="model isolate: MemoryError"):
+            engine.load("isolate")
+        assert engine.status().model == "none"
