@@ -120,12 +120,17 @@ class TestLate:
 
     def test_with_threads_and_a_real_clock(self, music: Array) -> None:
         stage = Made(-0.5)
+
+        def sleep_once() -> None:
+            stage.fault = lambda: None
+            time.sleep(0.7)
+
         device = FileDevice(music, block=128, clock="real")
         with Engine(device) as engine:
             engine.load(made(stage=stage))
             engine.start()
             time.sleep(0.5)
-            stage.fault = lambda: (setattr(stage, "fault", lambda: None), time.sleep(0.7))[1]
+            stage.fault = sleep_once
             device.wait()
             status = engine.status()
         out = device.output[:, 0]
