@@ -16,13 +16,12 @@ from rtvox.errors import DeviceError, ParameterError
 from rtvox.host import DeviceRow, HostStream, Kind, Request, play_silence
 from rtvox.jack_host import HOST as JACK
 from rtvox.jack_host import JackStream
-from rtvox.portaudio import PortAudioStream
+from rtvox.portaudio_stream import PortAudioStream
 
 __all__ = ["DeviceRow", "SoundCard", "find_device", "list_devices"]
 
 CHANNELS = 2  # opened where there are more: one pair is what a microphone or a song uses
 WATCH_S = 0.1  # between two looks at a running stream
-STALL_S = 1.0  # no callback for so long: the device is lost
 CLOSE_S = 3.0  # a dead sound system may never answer; then its stream is left behind
 BLOCKS = (1, 65536)  # samples; the upper end is more than a second
 
@@ -143,8 +142,8 @@ class SoundCard:
         while not self._leave.wait(WATCH_S):
             still_s = still_s + WATCH_S if stream.calls == calls else 0.0
             calls = stream.calls
-            if still_s >= STALL_S and stream.fault is None:
-                stream.fault = DeviceError(f"no callback for {STALL_S:g} s")
+            if still_s >= stream.patience_s and stream.fault is None:
+                stream.fault = DeviceError(f"no callback for {stream.patience_s:g} s")
             if stream.fault:
                 on_lost(DeviceError(f"{self.name}: {stream.fault}"))
                 return

@@ -1,7 +1,7 @@
 """What the two sound libraries have in common: a row per device, and a running stream.
 
-`portaudio.py` and `jack_host.py` make both; `device_list.py` finds rows, `devices.py` opens streams and watches them.
-Read next: `devices.py`.
+`portaudio.py` and `jack_host.py` make rows and streams; `device_list.py` finds rows, `devices.py` opens streams and
+watches them. Read next: `devices.py`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class HostStream(Protocol):
         calls: so far.
         xruns: buffers that were lost.
         fault: why it has ended by itself, or None.
+        patience_s: without a call for so long, it is dead.
         message: what the user should know; often empty.
     """
 
@@ -76,6 +77,7 @@ class HostStream(Protocol):
     calls: int
     xruns: int
     fault: Exception | None
+    patience_s: float
     message: str
 
     @property

@@ -80,6 +80,7 @@ class JackStream:
     """Our ports in JACK's graph (see `HostStream`); the server decides rate and period."""
 
     fixed_block = True
+    patience_s = 1.0
 
     def __init__(self, request: Request, name: str = CLIENT) -> None:
         """Join the graph and wire the ports. Raises: DeviceError if there is no server, rate, or client to wire to."""

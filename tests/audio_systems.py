@@ -1,0 +1,163 @@
+"""Sound systems for tests: a JACK server without a card, a PulseAudio server of one's own, and the skips without them.
+
+Both are private: they listen under names of their own, and neither finds nor disturbs one that the user runs. They work
+as root, without a session, without a card and without real-time rights, as in CI.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+START_S = 20.0  # a loaded CI machine
+NOISE = subprocess.DEVNULL
+
+
+def require(*programs: str) -> None:
+    """Skip the test if one of them is not installed."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"needs the program {program}, which is not installed (scripts/setup.sh test)")
+
+
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = START_S) -> None:
+    """Return when the condition holds; fail the test if it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"no {what} in {timeout_s:g} s")
+        time.sleep(0.05)
+
+
+def succeeds(*command: str) -> bool:
+    """Run a program and return whether it said yes."""
+    return subprocess.run(command, stdout=NOISE, stderr=NOISE, check=False).returncode == 0
+
+
+@contextlib.contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Set environment variables, of this process and of the libraries in it, for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def running(*command: str, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program in the background; end it when left."""
+    process = subprocess.Popen(command, **{"stdout": NOISE, "stderr": NOISE, **options})  # type: ignore[call-overload]
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, if need be by force."""
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+class JackServer:
+    """A jackd with the dummy driver; `start` and `stop` may be repeated, with another period or rate."""
+
+    def __init__(self) -> None:
+        require("jackd", "jack_lsp")
+        self.name = f"rtvox-test-{os.getpid()}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, period: int = 128, rate: int = 48000) -> None:
+        driver = ("-d", "dummy", "-r", str(rate), "-p", str(period))
+        # Neither real-time scheduling nor locked memory: both need rights.
+        command = ("jackd", "--no-realtime", "--no-mlock", "--name", self.name, *driver)
+        self._process = subprocess.Popen(command, stdout=NOISE, stderr=NOISE)
+        wait_for(lambda: succeeds("jack_lsp"), "jackd")
+
+    def stop(self) -> None:
+        if self._process:
+            end(self._process)
+            self._process = None
+
+
+@contextlib.contextmanager
+def jack_server(period: int = 128, rate: int = 48000) -> Iterator[JackServer]:
+    """Have a JACK server, which all JACK clients of this process and its children find."""
+    server = JackServer()
+    with environment(JACK_DEFAULT_SERVER=server.name, JACK_NO_AUDIO_RESERVATION="1"):
+        try:
+            server.start(period, rate)
+            yield server
+        finally:
+            server.stop()
+
+
+class PulseServer:
+    """A PulseAudio daemon without devices; `start` and `stop` may be repeated."""
+
+    def __init__(self, folder: Path) -> None:
+        require("pulseaudio", "pactl")
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes libpulse, and so ALSA's and PortAudio's plugins, find this server and no other."""
+        return {
+            "HOME": str(self._folder),
+            "XDG_RUNTIME_DIR": str(self._folder),
+            "XDG_CONFIG_HOME": str(self._folder),
+            "PULSE_RUNTIME_PATH": str(self._folder),
+            "PULSE_SERVER": f"unix:{self._folder}/socket",
+        }
+
+    def start(self) -> None:
+        script = self._folder / "script.pa"
+        script.write_text(f"load-module module-native-protocol-unix auth-anonymous=1 socket={self._folder}/socket\n")
+        options = ("--system=false", "--daemonize=no", "--use-pid-file=no", "--exit-idle-time=-1", "--realtime=no")
+        self._process = subprocess.Popen(
+            ["pulseaudio", "-n", *options, "--high-priority=no", "-F", str(script)], stdout=NOISE, stderr=NOISE
+        )
+        wait_for(lambda: succeeds("pactl", "info"), "PulseAudio")
+
+    def add_null_sink(self, name: str) -> None:
+        """Add an output that nobody hears, with a monitor NAME.monitor; samples stay float32."""
+        arguments = (f"sink_name={name}", "format=float32le", "rate=48000", "channels=2")
+        subprocess.run(["pactl", "load-module", "module-null-sink", *arguments], stdout=NOISE, check=True)
+
+    def stop(self) -> None:
+        if self._process:
+            end(self._process)
+            self._process = None
+
+
+@contextlib.contextmanager
+def pulse_server() -> Iterator[PulseServer]:
+    """Have a PulseAudio server, which all clients of this process and its children find."""
+    # A short path: a socket's may have 108 characters, and pytest's folders are long.
+    with tempfile.TemporaryDirectory(prefix="rtvox-") as folder:
+        server = PulseServer(Path(folder))
+        with environment(**server.environment):
+            try:
+                server.start()
+                yield server
+            finally:
+                server.stop()
