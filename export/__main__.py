@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     train.add_argument("--workers", type=int, default=1, help="processes that draw mixes")
     train.add_argument("--validate-every", type=int, default=250, help="steps between scores of the held-out song")
     make = commands.add_parser("export", parents=[common], help="turn a checkpoint into a proven model file")
-    make.add_argument("--checkpoint", type=Path, help="default: <runs>/<recipe>/last.ckpt")
+    make.add_argument("--checkpoint", type=Path, help="default: the newest last*.ckpt in <runs>/<recipe>")
     evaluate = commands.add_parser("evaluate", parents=[common], help="measure a model file on held-out recordings")
     for command in (make, evaluate):
         command.add_argument("--model", type=Path, help="the model file; default: checkpoints/<recipe>.onnx")
@@ -77,9 +77,10 @@ def _train(recipe: Recipe, args: argparse.Namespace) -> None:
 
 
 def _export(recipe: Recipe, args: argparse.Namespace) -> None:
+    from export.checkpoints import newest_checkpoint
     from export.to_onnx import export
 
-    checkpoint = args.checkpoint or args.runs / recipe.name / "last.ckpt"
+    checkpoint = args.checkpoint or newest_checkpoint(args.runs / recipe.name)
     file = export(recipe, checkpoint, args.cache, _model(recipe, args))
     print(f"{file.path}: {len(file.data)} bytes, {file.manifest.metrics}")
 

@@ -1,6 +1,7 @@
 """Checkpoints: what `train.py` saves, read as plain data.
 
-In: a .ckpt file. Out: its `state_dict` and `global_step`, or one line that says what is wrong. Read next: `train.py`.
+In: a .ckpt file, or the folder of a training. Out: its `state_dict` and `global_step`, or one line that says what is
+wrong. Read next: `train.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,14 @@ from typing import Any
 import torch
 
 from rtvox.errors import ParameterError
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """Return the checkpoint that a training in `folder` saved last.
+
+    A new run beside an older one saves `last-v1.ckpt` and so on: it destroys nothing.
+    """
+    return max(folder.glob("last*.ckpt"), key=lambda path: path.stat().st_mtime, default=folder / "last.ckpt")
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

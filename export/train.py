@@ -89,7 +89,7 @@ def train(
     workers: int = 1,
     validate_every: int = 250,
 ) -> Path:
-    """Train and return the path of the last checkpoint, `<runs>/<name>/last.ckpt`.
+    """Train and return the path of the last checkpoint, `<runs>/<name>/last.ckpt`; older runs there are kept.
 
     Args:
         resume: a checkpoint to go on from, with its optimiser and step count.
@@ -126,4 +126,4 @@ def train(
     loader = torch.utils.data.DataLoader(stream, recipe.batch, num_workers=workers, **ahead)
     one_item = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(1)))
     trainer.fit(module, loader, one_item, ckpt_path=resume)
-    return folder / "last.ckpt"
+    return Path(saver.last_model_path)

@@ -16,7 +16,7 @@ from export.recordings.bands import STEMS, Band
 from export.recordings.credits import read_index
 from export.recordings.library import RATE
 from export.recordings.songs import STYLES, Note
-from rtvox.errors import AudioFileError
+from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array
 
 SECONDS = 3.0
@@ -139,6 +139,11 @@ def test_half_of_the_bands_are_electronic_and_all_styles_come() -> None:
     styles = [made.pick_style(index) for index in range(40)]
     assert styles.count("electronic") == 20
     assert {styles.count(style) for style in STYLES[1:]} == {5}
+
+
+def test_songs_too_short_to_sing_are_named(wish: Made, data: Path) -> None:
+    with pytest.raises(ParameterError, match=r"song electronic-5 of 0\.5 s has nothing to sing; raise seconds"):
+        made.make(replace(wish, bands_minutes=0.0, seconds=0.5), [data])
 
 
 def test_missing_readers_are_named(wish: Made, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import soundfile
 
 from export.__main__ import main
+from export.checkpoints import newest_checkpoint
 from export.evaluate import held_out_song
 from export.recipe import read_recipe
 from export.recordings import made
@@ -177,6 +179,14 @@ def test_prepare_makes_what_the_recipe_wants(data: Path, monkeypatch: pytest.Mon
     assert main(["prepare", str(recipe), "--cache", str(cache), "--data", str(data)]) == 0
     assert {"bands-electronic-7-drums", "bands-rock-8-drums"} < set(Library(cache)["stems"])
     assert any(source.startswith("rendered by rtvox") for source, _ in read_credits(cache))
+
+
+def test_newest_checkpoint_is_the_one_that_was_saved_last(tmp_path: Path) -> None:
+    assert newest_checkpoint(tmp_path) == tmp_path / "last.ckpt"
+    for age_s, name in ((30, "last.ckpt"), (10, "last-v1.ckpt"), (20, "last-v2.ckpt"), (0, "other.ckpt")):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1e9 - age_s, 1e9 - age_s))
+    assert newest_checkpoint(tmp_path) == tmp_path / "last-v1.ckpt"
 
 
 @pytest.mark.slow

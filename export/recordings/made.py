@@ -22,7 +22,7 @@ from export.recordings.credits import Credit, read_index, write_index
 from export.recordings.library import RATE
 from export.recordings.singing import SPEAKERS, read_voices, sing
 from export.recordings.songs import STYLES, compose, generator
-from rtvox.errors import AudioFileError
+from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array
 
 VOICE_S = 25.0  # of a reader's sentences for one song
@@ -33,7 +33,8 @@ NO_ROOMS = ("filter", "backwards", "backslap", "comb", "cosmic", "sifter", "wild
 def make(made: Made, folders: Sequence[Path]) -> list[Path]:
     """Render what the recipe wants and neither `folders` nor `made.folder` holds; return the folders to read from.
 
-    Raises: MissingExtraError without fluidsynth and its soundfonts, AudioFileError without readers or a place to write.
+    Raises: MissingExtraError without fluidsynth and its soundfonts, AudioFileError without readers or a place to write,
+    ParameterError if songs are so short that there is nothing to sing.
     """
     home = Path(made.folder)
     wanted = [(names, render) for names, render in _songs(made, folders) if not _held(names, folders)]
@@ -43,7 +44,7 @@ def make(made: Made, folders: Sequence[Path]) -> list[Path]:
         if not _held(names, [home]):
             for name, sound in zip(names, render(), strict=True):
                 write_flac(home / name, sound)
-            print(f"made {Path(names[0]).with_suffix('')} and {len(names) - 1} more", file=sys.stderr)
+            print(f"made {', '.join(names)}", file=sys.stderr)
     credit_made(home, folders)
     return list(folders) if any(folder.exists() and home.samefile(folder) for folder in folders) else [*folders, home]
 
@@ -70,8 +71,13 @@ def _singer(
 ) -> list[Array]:
     """Sing the melody of the band of the same seed, so that it can be put on top."""
     data = next((folder for folder in folders if (folder / "voice" / reader).is_dir()), folders[0])
+    melody = compose(seed, style, seconds).melody
+    if not melody:
+        raise ParameterError(
+            f"song {style}-{seed} of {seconds:g} s has nothing to sing; raise seconds in [made], to 60"
+        )
     voice = read_voices(data, reader, np.random.default_rng(seed), VOICE_S)
-    return [sing(voice, RATE, compose(seed, style, seconds).melody, seed, seconds=seconds, rooms=rooms)]
+    return [sing(voice, RATE, melody, seed, seconds=seconds, rooms=rooms)]
 
 
 def _held(names: Iterable[str], folders: Sequence[Path]) -> bool:
