@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from export.__main__ import main
+from export.__main__ import COMMANDS, build_parser, main
 from export.checkpoints import newest_checkpoint
 from export.evaluate import held_out_song
 from export.recipe import read_recipe
@@ -179,6 +180,13 @@ def test_prepare_makes_what_the_recipe_wants(data: Path, monkeypatch: pytest.Mon
     assert main(["prepare", str(recipe), "--cache", str(cache), "--data", str(data)]) == 0
     assert {"bands-electronic-7-drums", "bands-rock-8-drums"} < set(Library(cache)["stems"])
     assert any(source.startswith("rendered by rtvox") for source, _ in read_credits(cache))
+
+
+def test_commands_of_the_readme_are_understood() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in re.findall(r"python -m export ([^`\n]*)", readme) if "--help" not in line]
+    commands = {build_parser().parse_args(shlex.split(line, comments=True)).command for line in lines}
+    assert commands == set(COMMANDS)
 
 
 def test_newest_checkpoint_is_the_one_that_was_saved_last(tmp_path: Path) -> None:
