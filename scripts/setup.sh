@@ -68,8 +68,9 @@ packages=
 has_portaudio || packages=libportaudio2
 # Debian has venv's pip (ensurepip) in a package of its own.
 has_venv || packages="$packages $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
-if [ "$job" = test ]; then # the audio systems and recorders that the tests play through
-    packages="$packages $(missing_packages jackd2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils ecasound)"
+if [ "$job" = test ]; then # the audio systems and recorders that the tests play through, and a band to play
+    packages="$packages $(missing_packages jackd2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils ecasound \
+        fluidsynth fluid-soundfont-gm musescore-general-soundfont-small)"
 fi
 if [ -n "${packages# }" ] && ! apt_install $packages; then
     # Files are converted without PortAudio, too.
