@@ -36,31 +36,26 @@ def algorithmic_delay(manifest: Manifest) -> int:
 
 
 def models_table(models: dict[Path, Manifest], *, markdown: bool = False) -> str:
-    """Return one row per model, from the manifests."""
-    header = [
-        "model",
-        "what it does",
-        "role",
-        "delay",
-        "size",
-        "controls",
-        "measured at export",
-        "licences of its data",
+    """Return one row per model, from the manifests; as plain text, figures and licences stand in lines below."""
+    header = ["model", "what it does", "role", "delay", "size", "controls"]
+    details = ["measured at export", "licences of its data"]
+    rows, notes = [], []
+    for path, manifest in models.items():
+        name = f"`{path.stem}`" if markdown else path.stem
+        delay, size = in_ms(algorithmic_delay(manifest)), f"{path.stat().st_size / 1e6:.2g} MB"
+        controls = ", ".join(f"{control.name} {control.low:g} to {control.high:g}" for control in manifest.controls)
+        figures = ", ".join(f"{what.replace('_', ' ')} {_short(value)}" for what, value in manifest.metrics.items())
+        licences = ", ".join(sorted({source.licence for source in manifest.provenance.data}))
+        rows.append([name, manifest.title, manifest.role, delay, size, controls or "none"])
+        notes.append([figures or "nothing", licences or "none"])
+    if markdown:
+        return table([*header, *details], [row + note for row, note in zip(rows, notes, strict=True)], markdown=True)
+    lines = [
+        f"{row[0]}, {detail}: {text}"
+        for row, note in zip(rows, notes, strict=True)
+        for detail, text in zip(details, note, strict=True)
     ]
-    rows = [
-        [
-            f"`{path.stem}`" if markdown else path.stem,
-            manifest.title,
-            manifest.role,
-            in_ms(algorithmic_delay(manifest)),
-            f"{path.stat().st_size / 1e6:.2g} MB",
-            ", ".join(f"{control.name} {control.low:g} to {control.high:g}" for control in manifest.controls) or "none",
-            ", ".join(f"{name} {_short(value)}" for name, value in manifest.metrics.items()),
-            ", ".join(sorted({source.licence for source in manifest.provenance.data})),
-        ]
-        for path, manifest in models.items()
-    ]
-    return table(header, rows, markdown=markdown)
+    return "\n".join([table(header, rows), *lines])
 
 
 def params_table(params: Iterable[Param]) -> str:
@@ -145,10 +140,11 @@ def generated_pages(root: Path) -> dict[Path, str]:
 
 def main() -> int:
     """Write the generated tables of the project anew."""
-    for path, text in generated_pages(Path(__file__).resolve().parent.parent).items():
+    root = Path(__file__).resolve().parent.parent
+    for path, text in generated_pages(root).items():
         changed = path.read_text(encoding="utf-8") != text
         path.write_text(text, encoding="utf-8")
-        print(f"{path.name}: {'updated' if changed else 'is current'}")
+        print(f"{path.relative_to(root)}: {'updated' if changed else 'is current'}")
     return 0
 
 
