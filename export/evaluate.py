@@ -18,6 +18,7 @@ from export.networks.isolate import Isolate
 from export.recordings.library import RATE, Library, cut
 from export.spectra import analyze, synthesize
 from export.verify import Graph
+from rtvox.errors import ParameterError
 from rtvox.features import Array, FeatureSpec
 from rtvox.model_file import load_model
 
@@ -26,16 +27,29 @@ ACTIVE_DB = -40.0  # a piece whose voice is quieter than this (mean square, re f
 
 
 def held_out_song(library: Library, song: str) -> tuple[Array, Array]:
-    """Return (N,) mix and voice of a held-out song, as its maker mixed it."""
-    voice = cut(library["voice-song"][f"stems-{song}-vocals"], 0, None)
+    """Return (N,) mix and voice of a held-out song, as its maker mixed it.
+
+    Raises: ParameterError if the cache does not hold its voice.
+    """
+    name = f"stems-{song}-vocals"
+    if name not in library["voice-song"]:
+        known = ", ".join(library["voice-song"]) or "nothing"
+        raise ParameterError(f"held-out song {song!r}: no {name} in group voice-song of the cache, which holds {known}")
+    voice = cut(library["voice-song"][name], 0, None)
     stems = [array for name, array in library["stems"].items() if name.startswith(f"stems-{song}-")]
     return sum((cut(stem, 0, len(voice)) for stem in stems), start=voice.copy()), voice
 
 
 def active_pieces(mix: Array, voice: Array) -> list[slice]:
-    """Return the 5 s pieces, one after the other, in which somebody sings."""
+    """Return the 5 s pieces, one after the other, in which somebody sings.
+
+    Raises: ParameterError if there is none.
+    """
     pieces = [slice(start, start + PIECE) for start in range(0, len(mix) - PIECE + 1, PIECE)]
-    return [piece for piece in pieces if _level_db(voice[piece]) > ACTIVE_DB]
+    active = [piece for piece in pieces if _level_db(voice[piece]) > ACTIVE_DB]
+    if not active:
+        raise ParameterError(f"held-out song of {len(mix) / RATE:.1f} s: nobody sings in 5 s of it; hold out another")
+    return active
 
 
 @torch.no_grad()
@@ -80,7 +94,12 @@ def stream(model: Path, mix: Array, **controls: float) -> Array:
 
 
 def evaluate_isolate(model: Path, library: Library, songs: Sequence[str], pictures: Path) -> dict[str, float]:
-    """Return the figures of a shipped `isolate` on the held-out songs, and write a picture per song to `pictures`."""
+    """Return the figures of a shipped `isolate` on the held-out songs, and write a picture per song to `pictures`.
+
+    Raises: ParameterError if there is no song to measure on, ModelFileError if the model cannot be used.
+    """
+    if not songs:
+        raise ParameterError("the recipe holds no song out; name one under hold_out in [mix]")
     mixes, voices, estimates = list[Array](), list[Array](), list[Array]()
     for song in songs:
         mix, voice = held_out_song(library, song)

@@ -55,6 +55,8 @@ class IsolateTraining(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Score the held-out song (the loader of this epoch is one dummy item)."""
+        if not self.recipe.mix.hold_out:
+            return
         scores = [improvement(self.network, *held_out_song(self.library, song)) for song in self.recipe.mix.hold_out]
         self.log("si_sdr_gain_db", float(np.mean(scores)), prog_bar=True, sync_dist=True)
 

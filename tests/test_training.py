@@ -15,8 +15,8 @@ import pytest
 import soundfile
 
 from export.__main__ import COMMANDS, build_parser, main
-from export.checkpoints import newest_checkpoint
-from export.evaluate import held_out_song
+from export.checkpoints import newest_checkpoint, read_checkpoint
+from export.evaluate import active_pieces, evaluate_isolate, held_out_song
 from export.recipe import read_recipe
 from export.recordings import made
 from export.recordings.bands import STEMS, Band
@@ -182,6 +182,16 @@ def test_prepare_makes_what_the_recipe_wants(data: Path, monkeypatch: pytest.Mon
     assert any(source.startswith("rendered by rtvox") for source, _ in read_credits(cache))
 
 
+def test_a_held_out_song_that_cannot_be_scored_is_named(cache: Path) -> None:
+    with pytest.raises(ParameterError, match=r"held-out song 'gone': no stems-gone-vocals .* holds stems-held-vocals"):
+        held_out_song(Library(cache), "gone")
+    silence = np.zeros(6 * RATE, np.float32)
+    with pytest.raises(ParameterError, match=r"held-out song of 6\.0 s: nobody sings"):
+        active_pieces(silence, silence)
+    with pytest.raises(ParameterError, match="holds no song out"):
+        evaluate_isolate(cache / "any.onnx", Library(cache), (), cache)
+
+
 def test_commands_of_the_readme_are_understood() -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     lines = [line for line in re.findall(r"python -m export ([^`\n]*)", readme) if "--help" not in line]
@@ -204,11 +214,17 @@ def test_train_export_and_evaluate(data: Path, cache: Path, processes: int, caps
     root = data.parent
     common = [str(root / "tiny.toml"), "--cache", str(cache), "--runs", str(root / "runs")]
     cpu = ["--accelerator", "cpu", "--workers", "0", "--validate-every", "2", "--devices", str(processes)]
-    # Lightning starts the command line anew for each further process.
-    train = [sys.executable, "-m", "export", "train", *common, *cpu]
-    subprocess.run(train, check=True)
-    last = root / "runs" / "tiny" / "last.ckpt"
-    subprocess.run([*train, "--steps", "4", "--resume", str(last)], check=True)
+
+    def train(*arguments: str) -> None:
+        command = ["train", *common, *cpu, *arguments]
+        if processes == 1:
+            assert main(command) == 0
+        else:  # Lightning starts the command line anew for each further process
+            subprocess.run([sys.executable, "-m", "export", *command], check=True)
+
+    train()
+    train("--steps", "4", "--resume", str(root / "runs" / "tiny" / "last.ckpt"))
+    assert read_checkpoint(newest_checkpoint(root / "runs" / "tiny"))["global_step"] == 4
     model = root / "tiny.onnx"
     assert main(["export", *common, "--model", str(model)]) == 0
     assert model.stat().st_size < 16 * 2**20
