@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 
-from rtvox import jack_host, portaudio
+from rtvox import jack_host, portaudio, pulse
 from rtvox.errors import DeviceError
 from rtvox.host import DeviceRow, Kind
 
@@ -20,11 +20,12 @@ ONE_CLOCK = ("JACK", "PulseAudio", "ALSA")  # hosts whose pairs run in step: a s
 def list_devices() -> list[DeviceRow]:
     """Return all devices that are there now, the preferred hosts first; the number of a device is its place here.
 
-    Raises: DeviceError if neither PortAudio nor a JACK server is there.
+    Raises: DeviceError if neither PortAudio nor a sound server is there.
     """
-    found = jack_host.rows()
+    found = jack_host.rows() + pulse.rows()
     try:
-        found += portaudio.rows()
+        # A PortAudio with a PulseAudio part of its own would list its devices twice.
+        found += [row for row in portaudio.rows() if row.host != pulse.HOST]
     except DeviceError:
         if not found:
             raise

@@ -1,6 +1,6 @@
 """SoundCard: a sound card, or a part of a sound server, as the engine's Device.
 
-In: names of an input and an output. Out: a stream of one host (`portaudio.py`, `jack_host.py`), watched. The callback
+In: names of an input and an output. Out: a stream of one sound system, watched. The callback
 runs in the host's audio thread; a watch thread per running card notices when that has died and tells the engine, which
 closes the card and starts it again until that works. Read next: `host.py`; `device_list.py`, which finds the devices.
 """
@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
+from collections.abc import Callable
 
+from rtvox import jack_host, pulse
 from rtvox.device import Callback, OnLost
 from rtvox.device_list import clock_note, find_device, find_pair, list_devices
 from rtvox.errors import DeviceError, ParameterError
 from rtvox.host import DeviceRow, HostStream, Kind, Request, play_silence
-from rtvox.jack_host import HOST as JACK
 from rtvox.jack_host import JackStream
 from rtvox.portaudio_stream import PortAudioStream
+from rtvox.pulse_stream import PulseStream
 
 __all__ = ["DeviceRow", "SoundCard", "find_device", "list_devices"]
 
 CHANNELS = 2  # opened where there are more: one pair is what a microphone or a song uses
 WATCH_S = 0.1  # between two looks at a running stream
 CLOSE_S = 3.0  # a dead sound system may never answer; then its stream is left behind
+_STREAMS: dict[str, Callable[[Request], HostStream]] = {jack_host.HOST: JackStream, pulse.HOST: PulseStream}
 BLOCKS = (1, 65536)  # samples; the upper end is more than a second
+RATES = (8000, 384000)  # Hz: of the telephone, and the highest that cards have
 
 
 class SoundCard:
@@ -58,10 +63,12 @@ class SoundCard:
             sample_rate: Hz; None takes 48000 if the devices can, else their own.
             channels_in, channels_out: how many to open; None: up to two.
 
-        Raises: DeviceError if they cannot be had; ParameterError if block is out of range.
+        Raises: DeviceError if they cannot be had; ParameterError if block or rate are out of range.
         """
         if not BLOCKS[0] <= block <= BLOCKS[1]:
             raise ParameterError(f"block={block}: needs {BLOCKS[0]} to {BLOCKS[1]} samples")
+        if sample_rate is not None and not RATES[0] <= sample_rate <= RATES[1]:
+            raise ParameterError(f"sample_rate={sample_rate}: needs {RATES[0]} to {RATES[1]} Hz")
         self._wanted = (source, sink)
         self._host: str | None = None
         self._block, self._rate, self._channels = block, sample_rate, (channels_in, channels_out)
@@ -79,7 +86,7 @@ class SoundCard:
 
     @property
     def xruns(self) -> int:
-        """Buffers that the host lost since the card was made."""
+        """Buffers that the host lost while the card was started."""
         return self._xruns + (self._stream.xruns if self._stream else 0)
 
     @property
@@ -96,6 +103,8 @@ class SoundCard:
                 raise DeviceError(
                     f"{self.name}: back at {self.sample_rate} Hz, {self.max_block} samples; starting anew"
                 )
+        time.sleep(WATCH_S)  # some hosts report late what was lost while the engine made itself ready
+        self._stream.xruns = 0
         self._stream.callback = callback
         self._leave.clear()
         self._watch_thread = threading.Thread(
@@ -124,7 +133,7 @@ class SoundCard:
         channels_in = _channels(source, "input", self._channels[0])
         channels_out = _channels(sink, "output", self._channels[1])
         request = Request(source, sink, channels_in, channels_out, self._block, self._rate)
-        stream: HostStream = JackStream(request) if source.host == JACK else PortAudioStream(request)
+        stream: HostStream = _STREAMS.get(source.host, PortAudioStream)(request)
         atexit.register(stream.close)  # a stream that still calls into an interpreter at its end would crash it
         self._host, self.name = source.host, str(request)
         self.sample_rate, self.max_block, self.fixed_block = stream.sample_rate, stream.max_block, stream.fixed_block
@@ -142,10 +151,11 @@ class SoundCard:
         while not self._leave.wait(WATCH_S):
             still_s = still_s + WATCH_S if stream.calls == calls else 0.0
             calls = stream.calls
-            if still_s >= stream.patience_s and stream.fault is None:
-                stream.fault = DeviceError(f"no callback for {stream.patience_s:g} s")
-            if stream.fault:
-                on_lost(DeviceError(f"{self.name}: {stream.fault}"))
+            fault = stream.fault
+            if still_s >= stream.patience_s:
+                fault = fault or DeviceError(f"no callback for {stream.patience_s:g} s")
+            if fault:
+                on_lost(DeviceError(f"{self.name}: {fault}"))
                 return
 
 

@@ -1,7 +1,7 @@
-"""What the two sound libraries have in common: a row per device, and a running stream.
+"""What the sound systems have in common: a row per device, and a running stream.
 
-`portaudio.py` and `jack_host.py` make rows and streams; `device_list.py` finds rows, `devices.py` opens streams and
-watches them. Read next: `devices.py`.
+`jack_host.py`, `pulse.py` with `pulse_stream.py`, and `portaudio.py` with `portaudio_stream.py` make them;
+`device_list.py` finds rows, `devices.py` opens streams and watches them. Read next: `devices.py`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from rtvox.device import Callback
 from rtvox.features import Array
 
+PREFERRED_RATE = 48000  # Hz, the house's own: no resampling at the edge
 Kind = Literal["input", "output"]
 
 
@@ -56,8 +57,8 @@ class DeviceRow:
 class HostStream(Protocol):
     """A duplex stream that runs from the moment it is made, and plays silence until it has a callback.
 
-    Single writers: `callback` belongs to the owner, the counts to the stream's audio thread. `fault` is set by whoever
-    finds one, from None, once. Each is one number or reference, replaced whole.
+    Single writers: `callback` belongs to the owner, all else to the stream. Each is one number or reference, replaced
+    whole.
 
     Attributes:
         callback: who is called, see `device.Callback`.
@@ -65,7 +66,6 @@ class HostStream(Protocol):
         max_block, fixed_block: as `device.Device` says.
         calls: so far.
         xruns: buffers that were lost.
-        fault: why it has ended by itself, or None.
         patience_s: without a call for so long, it is dead.
         message: what the user should know; often empty.
     """
@@ -76,9 +76,13 @@ class HostStream(Protocol):
     fixed_block: bool
     calls: int
     xruns: int
-    fault: Exception | None
     patience_s: float
     message: str
+
+    @property
+    def fault(self) -> Exception | None:
+        """Why it has ended by itself, or None."""
+        ...
 
     @property
     def latency(self) -> int:

@@ -1,4 +1,4 @@
-"""PortAudio: sound cards by ALSA, Core Audio, WASAPI, ASIO, and PulseAudio or PipeWire through ALSA's plugin.
+"""PortAudio: sound cards by ALSA, Core Audio, WASAPI and ASIO.
 
 In: a Request. Out: rows, and open streams of sounddevice; this is the only file that imports it.
 
@@ -19,14 +19,9 @@ from functools import cache
 from types import ModuleType
 from typing import Any
 
-from rtvox import pulse
 from rtvox.errors import DeviceError
-from rtvox.host import DeviceRow, Request
+from rtvox.host import PREFERRED_RATE, DeviceRow, Request
 
-PREFERRED_RATE = 48000  # Hz, the house's own: no resampling at the edge
-# Asked of a sound server behind ALSA's plugin. Of PulseAudio 16 with ordinary scheduling on two busy cores: PortAudio's
-# "low" (10.7 ms) loses 3 buffers a second at times, 20 ms ends a stream now and then, 30 ms lost nothing.
-SERVER_LATENCY_S = 0.030
 _JACK_API = "JACK Audio Connection Kit"  # left out: jack_host.py says why
 _INVALID_CHANNELS, _INVALID_RATE, _INVALID_DEVICE = -9998, -9997, -9996  # PaErrorCode, portaudio.h
 _BAD_COMBINATION, _UNAVAILABLE = -9993, -9985
@@ -94,14 +89,7 @@ def rows() -> list[DeviceRow]:
                     default_output=device["index"] == api["default_output_device"],
                 )
             )
-    has_plugin = any(row.name == pulse.PLUGIN for row in found) and not any(row.host == pulse.HOST for row in found)
-    return [*(pulse.rows() if has_plugin else []), *found]
-
-
-def is_server(request: Request) -> bool:
-    """Return whether it is no card of ALSA's, but a sound server behind one of its plugins."""
-    row = request.source
-    return row.host == pulse.HOST or (row.host == "ALSA" and "hw:" not in row.name)
+    return found
 
 
 def open_stream(request: Request, process: Any, finished: Any) -> Any:
@@ -116,7 +104,7 @@ def open_stream(request: Request, process: Any, finished: Any) -> Any:
     rates = [request.sample_rate] if request.sample_rate else list(dict.fromkeys((PREFERRED_RATE, *own)))
     sd = _begin()
     try:
-        with _lock, pulse.chosen(request), _no_stderr():
+        with _lock, _no_stderr():
             devices = (_index(sd, request.source), _index(sd, request.sink))
             for rate in rates:
                 try:
@@ -126,7 +114,7 @@ def open_stream(request: Request, process: Any, finished: Any) -> Any:
                         device=devices,
                         channels=(request.channels_in, request.channels_out),
                         dtype="float32",
-                        latency=SERVER_LATENCY_S if is_server(request) else "low",
+                        latency="low",
                         callback=process,
                         finished_callback=finished,
                     )
@@ -159,10 +147,9 @@ def close_stream(stream: Any) -> None:
 
 def _index(sd: ModuleType, row: DeviceRow) -> int:
     """Return PortAudio's number of a device now: numbers change when devices come and go."""
-    wanted = ("ALSA", pulse.PLUGIN) if isinstance(row.key, str) else (row.host, row.name)
     apis = sd.query_hostapis()
     for device in sd.query_devices():
-        if (apis[device["hostapi"]]["name"], device["name"]) == wanted:
+        if (apis[device["hostapi"]]["name"], device["name"]) == (row.host, row.name):
             return int(device["index"])
     raise DeviceError(f"{row.full_name}: is not there any more; see `rtvox devices`")
 
