@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add_model(parser)
     add_devices(parser)
+    parser.add_argument(
+        "--channel", type=int, metavar="N", help="the input channel to take, from 1 (default: the mean of all)"
+    )
     parser.add_argument("--record", type=Path, metavar="FILE", help="record the output to FILE, the input to FILE-dry")
     parser.add_argument("--duration", type=float, metavar="S", help="end after S seconds")
     parser.add_argument(

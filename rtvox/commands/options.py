@@ -65,7 +65,7 @@ def add_provider(parser: argparse.ArgumentParser) -> None:
 
 
 def add_devices(parser: argparse.ArgumentParser) -> None:
-    """Add --input, --output, --block, --rate and --channel."""
+    """Add --input, --output, --block and --rate."""
     names = "a number or a part of a name that `rtvox devices` lists (default: the system's)"
     parser.add_argument("--input", metavar="NAME", help=f"the microphone: {names}")
     parser.add_argument("--output", metavar="NAME", help=f"where it sounds: {names}")
@@ -74,9 +74,6 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rate", type=int, metavar="HZ", help="of the devices (default: 48000 if they can, else theirs)"
-    )
-    parser.add_argument(
-        "--channel", type=int, metavar="N", help="the input channel to take, from 1 (default: the mean of all)"
     )
 
 
