@@ -23,7 +23,8 @@ from rtvox.rhythm import Rhythm
 
 CLIENT = b"rtvox"
 RESERVE_S = 0.020  # of sound waiting to be played: with 10 ms, clients that come and go cost a buffer now and then
-CONTROL_S = 0.5  # in every such time the reserve has to fall to its measure once, or a block is left out
+CONTROL_S = 0.5  # in every such time the reserve has to fall so low once, or blocks are left out:
+LOWEST_S = 0.010
 SMOOTHING = 1 / 64  # of the latency: a block's weight; 170 ms at 128 samples
 CONNECT_S = 3.0
 SETTLE_S = 8.0  # null sinks stand still for 2 s each when a stream joins
@@ -256,8 +257,8 @@ class PulseStream:
         self._lowest_s = min(self._lowest_s, wait_s)
         self._blocks_looked += 1
         if self._blocks_looked * self._block_s >= CONTROL_S:
-            excess = math.floor((self._lowest_s - RESERVE_S) / self._block_s)
-            if excess > 1:
+            excess = math.floor((self._lowest_s - LOWEST_S) / self._block_s)
+            if excess > 0:
                 self._to_skip = excess
                 self.xruns += 1
             self._lowest_s, self._blocks_looked = math.inf, 0
