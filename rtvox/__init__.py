@@ -9,12 +9,16 @@ The files by job:
 
 * the contract: `stage` (Stage, Pipeline, prefill), `errors` (RtvoxError and its children)
 * signal: `features` (FeatureSpec, log_mel), `stft` (Analyzer, Synthesizer), `levels` (gain, gate, limiter, meters)
-* models: `model_file` (ModelFile, the manifest in a .onnx file), `onnx_stage` (OnnxStage, a network as a stage)
+* models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself), `golden` (its proof),
+  `onnx_stage` (OnnxStage, a network as a stage)
 * the machine: `engine` (Engine), `status` (Status, Latency), `params` (PARAMS, the table of controls), `player` (the
   audio callback), `converter` (the converter thread), `mixer` (what happens to a hop), `chain` (a model with its dry
   path), `timeline` (Timeline), `resample`, `record` (Recorder), `ring` (RingBuffer), `realtime`
-* sound in and out: `devices` (SoundCard), `file_device` (FileDevice), `virtual` (virtual microphones), `loopback`
-* the command line: `__main__`, `commands`; what it does: `convert`, `bench`, `demo`, `report`
+* sound in and out: `device` (the Device protocol), `file_device` (FileDevice), `devices` (SoundCard), `device_list`,
+  `host` (rows and streams), per sound system what is there and how it runs: `portaudio` and `portaudio_stream`,
+  `pulse` and `pulse_stream`, `jack_host`; `rhythm` (in what bursts callbacks come), `virtual` (virtual microphones),
+  `loopback` (the measurement)
+* the command line: `__main__`, `commands`; what it calls: `convert`, `bench`, `demo`, `report`
 
 Importing this package imports none of them, so that training can take `rtvox.features` without the runtime's libraries.
 Read in this order: README.md, `stage`, `engine`, `features`, tests/test_streaming.py.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import rtvox
 from rtvox.__main__ import COMMANDS, build_parser
 from rtvox.report import generated_pages
 
@@ -44,3 +45,9 @@ def test_links_lead_somewhere() -> None:
     assert len(links) >= 3
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def test_the_map_names_every_module() -> None:
+    named = set(re.findall(r"`(\w+)`", str(rtvox.__doc__)))
+    modules = {path.stem for path in (ROOT / "rtvox").iterdir() if path.suffix == ".py" or path.name == "commands"}
+    assert modules - {"__init__"} <= named
