@@ -45,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", parents=[common], help="measure a model file on held-out recordings")
     for command in (make, evaluate):
         command.add_argument("--model", type=Path, help="the model file; default: checkpoints/<recipe>.onnx")
+    evaluate.add_argument("--write", action="store_true", help="put the figures into the model file's manifest")
     evaluate.add_argument("--pictures", type=Path, default=Path("runs/pictures"), help="where spectrograms go")
     return parser
 
@@ -86,10 +87,12 @@ def _export(recipe: Recipe, args: argparse.Namespace) -> None:
 
 
 def _evaluate(recipe: Recipe, args: argparse.Namespace) -> None:
-    from export.evaluate import evaluate_isolate
+    from export.evaluate import evaluate_isolate, write_metrics
     from export.recordings.library import Library
 
     figures = evaluate_isolate(_model(recipe, args), Library(args.cache), recipe.mix.hold_out, args.pictures)
+    if args.write:
+        write_metrics(_model(recipe, args), figures)
     print("\n".join(f"{name:20} {value:8.2f}" for name, value in figures.items()))
 
 

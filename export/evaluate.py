@@ -6,7 +6,8 @@ sings: SI-SDR and its gain over the mix, museval's SDR, SIR and SAR; silence; lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from export.spectra import analyze, synthesize
 from export.verify import Graph
 from rtvox.errors import ParameterError
 from rtvox.features import Array, FeatureSpec
-from rtvox.model_file import load_model
+from rtvox.model_file import load_model, write_model
 
 PIECE = 5 * RATE
 ACTIVE_DB = -40.0  # a piece whose voice is quieter than this (mean square, re full scale) is not scored
@@ -123,6 +124,13 @@ def evaluate_isolate(model: Path, library: Library, songs: Sequence[str], pictur
         "louder_than_mix_db": louder,
         "silence_peak": float(np.abs(silence).max()),
     }
+
+
+def write_metrics(model: Path, figures: Mapping[str, float]) -> None:
+    """Put measured figures into the manifest of a model file; its graph and golden digest stay as they are."""
+    file = load_model(model)
+    rounded: dict[str, float | str] = {name: round(value, 3) for name, value in figures.items()}
+    write_model(model, file.data, replace(file.manifest, metrics=file.manifest.metrics | rounded))
 
 
 def _bss_eval(mix: Array, voice: Array, estimate: Array) -> tuple[float, float, float]:

@@ -98,9 +98,7 @@ def runner(network: Isolate) -> Callable[[Spectrum], Spectrum]:
     return run
 
 
-def export(
-    recipe: Recipe, checkpoint: Path, cache: Path, target: Path, metrics: dict[str, float | str] | None = None
-) -> ModelFile:
+def export(recipe: Recipe, checkpoint: Path, cache: Path, target: Path) -> ModelFile:
     """Export a checkpoint, prove it and write it to `target`.
 
     Raises: ModelFileError if the graph differs from the network; nothing is written then.
@@ -131,7 +129,7 @@ def export(
             recipe.seed,
             steps,
         ),
-        metrics=cost(network) | proof | (metrics or {}),
+        metrics=cost(network) | proof,
         golden=GOLDEN,
     )
     golden = make_golden(manifest, runner(network), GOLDEN.frames, GOLDEN.seed)

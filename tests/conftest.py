@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# One thread for linear algebra, set before it is loaded: threads that wait for each other on a busy machine of two
+# cores take a hundred times as long, and starve the real-time tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path

@@ -25,6 +25,7 @@ from export.recordings.library import Library, Source, cut, prepare
 from export.recordings.mixes import Mixer, MixRecipe, stutter
 from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array
+from rtvox.model_file import read_manifest
 
 RATE = 48000
 RECIPE = """
@@ -228,8 +229,9 @@ def test_train_export_and_evaluate(data: Path, cache: Path, processes: int, caps
     model = root / "tiny.onnx"
     assert main(["export", *common, "--model", str(model)]) == 0
     assert model.stat().st_size < 16 * 2**20
-    assert main(["evaluate", *common, "--model", str(model), "--pictures", str(root / "pictures")]) == 0
+    assert main(["evaluate", *common, "--model", str(model), "--write", "--pictures", str(root / "pictures")]) == 0
     assert "si_sdr_gain_db" in capsys.readouterr().out
+    assert read_manifest(model).metrics["pieces"] == 1.0
     assert (root / "pictures" / "isolate-held.png").stat().st_size > 10_000
     mix, voice = held_out_song(Library(cache), "held")
     assert mix.shape == voice.shape == (6 * RATE,)
