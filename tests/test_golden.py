@@ -33,5 +33,6 @@ def test_every_checkpoint_is_named_as_its_file_and_says_where_it_comes_from() ->
             # docs/design.md section 6: share-alike and non-commercial recordings may measure, never train
             licence = source.licence.upper()
             assert licence
-            assert "SA" not in licence.replace("-", " ").split(), source
+            if not licence.startswith("PHILHARMONIA"):  # the orchestra's own terms, which section 6 admits by name
+                assert "SA" not in licence.replace("-", " ").split(), source
             assert "NC" not in licence.replace("-", " ").split(), source
