@@ -36,7 +36,8 @@ def _sounddevice() -> ModuleType:
         import sounddevice
     except OSError:
         raise DeviceError("PortAudio: its library is not installed; install it (Debian: libportaudio2)") from None
-    sounddevice._terminate()
+    while sounddevice._initialized:  # by its import; `session` counts from zero
+        sounddevice._terminate()
     with contextlib.suppress(OSError, AttributeError):  # not on Linux, no ALSA
         # ALSA prints each lost buffer on stderr; we count them.
         ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(_IGNORE)
