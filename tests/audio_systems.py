@@ -82,18 +82,29 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def may_be_realtime() -> bool:
+    """Return whether this process has the right to real-time scheduling."""
+    try:
+        before = os.sched_getscheduler(0), os.sched_getparam(0)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.sched_setscheduler(0, *before)
+    except OSError:
+        return False
+    return True
+
+
 class JackServer:
     """A jackd with the dummy driver; `start` and `stop` may be repeated, with another period or rate."""
 
-    def __init__(self, *, sync: bool) -> None:
+    def __init__(self, *, sync: bool, realtime: bool) -> None:
         require("jackd")
-        self.name, self._sync = f"rtvox-test-{os.getpid()}", sync
+        self.name, self._sync, self._realtime = f"rtvox-test-{os.getpid()}", sync, realtime
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, period: int = 128, rate: int = 48000) -> None:
         driver = ("-d", "dummy", "-r", str(rate), "-p", str(period))
-        # Neither real-time scheduling nor locked memory: both need rights.
-        options = ("--no-realtime", "--no-mlock", "--name", self.name, *(("--sync",) if self._sync else ()))
+        scheduling = "--realtime" if self._realtime else "--no-realtime"
+        options = (scheduling, "--no-mlock", "--name", self.name, *(("--sync",) if self._sync else ()))
         self._process = subprocess.Popen(["jackd", *options, *driver], stdout=NOISE, stderr=NOISE)
         wait_for(lambda: bool(jack_host.rows()), "jackd")
 
@@ -120,12 +131,15 @@ class JackServer:
 
 
 @contextlib.contextmanager
-def jack_server(period: int = 128, rate: int = 48000, *, sync: bool = False) -> Iterator[JackServer]:
+def jack_server(
+    period: int = 128, rate: int = 48000, *, sync: bool = False, realtime: bool = False
+) -> Iterator[JackServer]:
     """Have a JACK server, which all JACK clients of this process and its children find.
 
     With sync it waits for clients that are late, which it does not by default: no sample is lost on a busy machine.
+    Real-time scheduling is what musicians have, and needs rights.
     """
-    server = JackServer(sync=sync)
+    server = JackServer(sync=sync, realtime=realtime)
     with environment(JACK_DEFAULT_SERVER=server.name, JACK_NO_AUDIO_RESERVATION="1"):
         try:
             server.start(period, rate)
