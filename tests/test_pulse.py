@@ -19,6 +19,8 @@ from rtvox.file_device import convert_array
 from rtvox.loopback import measure_loopback
 from rtvox.virtual import MICROPHONE, OUTPUT, create_virtual_mic, remove_virtual_mic
 
+ATTEMPTS = 3  # other programs of a shared machine may disturb one measurement, hardly three
+
 
 @pytest.fixture
 def pulse() -> Iterator[PulseServer]:
@@ -90,8 +92,12 @@ def test_a_killed_server_is_reported_and_its_return_used(pulse: PulseServer) -> 
 @pytest.mark.parametrize("rate", [48000, 44100])
 def test_latency_is_about_what_status_says(pulse: PulseServer, rate: int) -> None:
     create_virtual_mic()
-    measured = measure_loopback(SoundCard(f"{OUTPUT}.monitor", OUTPUT, sample_rate=rate), bursts=5)
-    assert measured.samples == pytest.approx(measured.stated, abs=rate * 0.03)  # the server itself only estimates
+    allowed = rate * 0.03  # the server itself only estimates
+    for _ in range(ATTEMPTS):
+        measured = measure_loopback(SoundCard(f"{OUTPUT}.monitor", OUTPUT, sample_rate=rate), bursts=5)
+        if abs(measured.samples - measured.stated) <= allowed:
+            break
+    assert measured.samples == pytest.approx(measured.stated, abs=allowed)
 
 
 def test_portaudio_finds_the_server_behind_alsas_plugin(pulse: PulseServer) -> None:
