@@ -18,18 +18,23 @@ from rtvox.errors import ParameterError
 
 Array = npt.NDArray[np.float32]
 Spectrum = npt.NDArray[np.complex64]
+Frame = npt.NDArray[Any]  # what a network takes: a Spectrum (K,), or log-mel (M,) float32; stacked, with T in front
 
 
 @dataclass(frozen=True)
 class FeatureSpec:
     """Sizes of the short-time analysis; a model file carries one, and the runtime builds its Analyzer from it.
 
-    Invariants: `hop` divides `n_synthesis`, `n_synthesis == 2 * hop` <= `n_fft` (checked when built).
+    Two framings. The low-delay pair of the mask path, `n_synthesis == 2 * hop`: a long asymmetric analysis window, of
+    which the newest end alone is resynthesised. The symmetric one of the mel path, `n_synthesis == n_fft`: magnitudes
+    alone determine a sound only where frames overlap four times or more, all of them.
+
+    Invariants: `n_synthesis` is 2 * hop, or n_fft and a multiple of the hop; at most n_fft (checked when built).
     """
 
     sample_rate: int = 48000  # Hz; the whole house runs at it, devices are resampled at the edge
     n_fft: int = 2048  # samples, 42.7 ms: 23.4 Hz per bin resolves the partials of a low male voice
-    n_synthesis: int = 512  # samples, 10.7 ms: the newest end of the frame, which alone is resynthesised
+    n_synthesis: int = 512  # samples, 10.7 ms: the newest end of the frame, which alone is resynthesised; or n_fft
     hop: int = 256  # samples, 5.33 ms
     n_mels: int = 80
     mel_low_hz: float = 0.0
@@ -38,10 +43,12 @@ class FeatureSpec:
     n_mfcc: int = 20
 
     def __post_init__(self) -> None:
-        if self.hop < 1 or self.n_synthesis != 2 * self.hop or self.n_fft < self.n_synthesis or self.n_fft % 2:
+        low_delay = self.n_synthesis == 2 * self.hop <= self.n_fft
+        symmetric = self.n_synthesis == self.n_fft and self.hop >= 1 and self.n_fft % self.hop == 0
+        if self.hop < 1 or not (low_delay or symmetric) or self.n_fft < 2 * self.hop or self.n_fft % 2:
             raise ParameterError(
                 f"FeatureSpec n_fft={self.n_fft} n_synthesis={self.n_synthesis} hop={self.hop}: "
-                "needs n_synthesis == 2 * hop <= n_fft, n_fft even"
+                "needs n_synthesis == 2 * hop <= n_fft, or n_synthesis == n_fft == 2 or more hops; n_fft even"
             )
         if not 0.0 <= self.mel_low_hz < self.mel_high_hz <= self.sample_rate / 2:
             raise ParameterError(
@@ -59,26 +66,36 @@ class FeatureSpec:
         return self.n_fft // 2 + 1
 
     def analysis_window(self) -> Array:
-        """Return the (n_fft,) asymmetric analysis window: a long rise, and a fall of one hop."""
-        return _windows(self.n_fft, self.hop)[0]
+        """Return the (n_fft,) analysis window: a long rise and a fall of one hop, or Hann's where it is symmetric."""
+        return _windows(self.n_fft, self.n_synthesis, self.hop)[0]
 
     def synthesis_window(self) -> Array:
         """Return the (n_synthesis,) window that makes overlap-add of the frame's newest end exact."""
-        return _windows(self.n_fft, self.hop)[1]
+        return _windows(self.n_fft, self.n_synthesis, self.hop)[1]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plain values, as the manifest stores them."""
         return asdict(self)
 
 
+MEL_SPEC = FeatureSpec(n_fft=1024, n_synthesis=1024, hop=256, n_mels=128)
+"""The live framing of the mel path: 21.3 ms, a frame every 5.33 ms, 128 mel bands from 0 to 24 kHz."""
+
+
 @cache
-def _windows(n_fft: int, hop: int) -> tuple[Array, Array]:
-    # Mauler and Martin 2007, "A low delay, variable resolution, perfect reconstruction spectral analysis-synthesis
-    # system for speech enhancement", eq. 9-10: analysis times synthesis is a Hann window of 2 * hop at the newest end.
-    rise = np.sqrt(_hann(2 * (n_fft - hop)))[: n_fft - hop]
-    fall = np.sqrt(_hann(2 * hop))[hop:]
-    analysis = np.concatenate([rise, fall])
-    synthesis = _hann(2 * hop) / np.maximum(analysis[-2 * hop :], 1e-12)
+def _windows(n_fft: int, n_synthesis: int, hop: int) -> tuple[Array, Array]:
+    if n_synthesis == 2 * hop:
+        # Mauler and Martin 2007, "A low delay, variable resolution, perfect reconstruction spectral analysis-synthesis
+        # system for speech enhancement", eq. 9-10: analysis times synthesis is a Hann window of 2 * hop.
+        rise = np.sqrt(_hann(2 * (n_fft - hop)))[: n_fft - hop]
+        fall = np.sqrt(_hann(2 * hop))[hop:]
+        analysis = np.concatenate([rise, fall])
+        synthesis = _hann(2 * hop) / np.maximum(analysis[-2 * hop :], 1e-12)
+    else:
+        # Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform", eq. 6: the synthesis
+        # window whose overlap-add is nearest, in the least-squares sense, to what the frames say.
+        analysis = _hann(n_fft)
+        synthesis = analysis / np.tile((analysis.reshape(-1, hop) ** 2).sum(axis=0), n_fft // hop)
     return _frozen(analysis), _frozen(synthesis)
 
 

@@ -1,4 +1,4 @@
-"""Golden digest: a model's proof. Known spectra through the network must give known numbers, wherever it runs.
+"""Golden digest: a model's proof. Known frames through the network must give known numbers, wherever it runs.
 
 In: a manifest and a network. Out: a few numbers. Pure numpy, any thread; export makes them, `onnx_stage.verify_golden`
 and the tests replay them. Read next: `model_file.py`, which carries them.
@@ -12,30 +12,49 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from rtvox.features import Spectrum
+from rtvox.features import Array, Frame, Spectrum
 from rtvox.manifest import Golden, Manifest
 
+SILENT_MEL = -11.5  # natural log: the golden input's floor, as near to that of FeatureSpec as exact steps come
 
-def golden_input(manifest: Manifest, frames: int, seed: int) -> Spectrum:
-    """Return the (T, K) complex64 spectra that prove a model; the same bits on every machine and numpy.
 
-    Noise about as loud as a voice, in bursts: frame t is 2^-(t mod 12) of full level, down to -66 dB. It is built from
-    the raw integers of PCG64, whose stream numpy keeps for good, by exact float32 steps only.
+def golden_input(manifest: Manifest, frames: int, seed: int) -> Frame:
+    """Return the frames that prove a model: (T, K) complex64 spectra, or (T, M) float32 log-mel for role mel.
+
+    The same bits on every machine and numpy: built from the raw integers of PCG64, whose stream numpy keeps for good,
+    by exact float32 steps only. Noise about as loud as a voice, in bursts: frame t is at 2^-(t mod 12) of full level,
+    down to -66 dB; in log-mel, at -(t mod 12) with bands 2 to each side of it, down to silence.
     """
-    n_bins = manifest.features.n_bins
-    raw = np.random.PCG64(seed).random_raw(frames * n_bins * 2) >> np.uint64(40)
-    noise = (raw.astype(np.float32) * np.float32(2.0**-23) - 1.0).reshape(frames, n_bins, 2)
+    spec = manifest.features
+    return _mel_noise(frames, spec.n_mels, seed) if manifest.role == "mel" else _noise(frames, spec.n_bins, seed)
+
+
+def _noise(frames: int, n_bins: int, seed: int) -> Spectrum:
+    noise = _uniform(frames * n_bins * 2, seed).reshape(frames, n_bins, 2)
     noise[:, [0, -1], 1] = 0.0  # a real signal's spectrum is real at 0 Hz and at half the rate
     gain = np.ldexp(np.float32(1.0), 4 - np.arange(frames) % 12)  # 16: about a bin of a voice at -20 dB full scale
     spectra: Spectrum = np.ascontiguousarray(noise * gain[:, None, None]).view(np.complex64)[:, :, 0]
     return spectra
 
 
-def golden_summary(outputs: Spectrum) -> list[float]:
+def _mel_noise(frames: int, n_mels: int, seed: int) -> Array:
+    level = (np.arange(frames) % 12).astype(np.float32)
+    noise = np.float32(2.0) * _uniform(frames * n_mels, seed).reshape(frames, n_mels) - level[:, None]
+    mel: Array = np.maximum(noise, np.float32(SILENT_MEL))
+    return mel
+
+
+def _uniform(count: int, seed: int) -> Array:
+    """Return noise from -1 to 1, exact in float32."""
+    raw = np.random.PCG64(seed).random_raw(count) >> np.uint64(40)
+    return raw.astype(np.float32) * np.float32(2.0**-23) - np.float32(1.0)
+
+
+def golden_summary(outputs: Frame) -> list[float]:
     """Return a few numbers that any change of a network moves: rms, peak, rms of the later half, 5 projections.
 
     Args:
-        outputs: (T, K) complex64, what the network made of `golden_input`.
+        outputs: (T, K) complex64 or (T, M) float32, what the network made of `golden_input`.
 
     A projection is the sum of all values with seeded random signs over the square root of their count, so that it is
     of the size of the rms and sees frames swapped, signs turned and bins moved, which levels do not.
@@ -48,14 +67,14 @@ def golden_summary(outputs: Spectrum) -> list[float]:
     return [_rms(values), float(np.max(np.abs(values))), _rms(late), *projections]
 
 
-def make_golden(manifest: Manifest, run: Callable[[Spectrum], Spectrum], frames: int, seed: int) -> Golden:
-    """Return the golden digest of a network, `run` being (T, K) spectra -> (T, K) from zero state, default controls.
+def make_golden(manifest: Manifest, run: Callable[[Frame], Frame], frames: int, seed: int) -> Golden:
+    """Return the golden digest of a network, `run` being T frames -> T frames from zero state, default controls.
 
     Export passes the torch network; `onnx_stage.verify_golden` then proves that the file does the same.
     """
-    spectra = golden_input(manifest, frames, seed)
-    digest = hashlib.sha256(spectra.tobytes()).hexdigest()
-    return Golden(frames, seed, digest, tuple(golden_summary(run(spectra))), manifest.golden.tolerance)
+    signal = golden_input(manifest, frames, seed)
+    digest = hashlib.sha256(signal.tobytes()).hexdigest()
+    return Golden(frames, seed, digest, tuple(golden_summary(run(signal))), manifest.golden.tolerance)
 
 
 def _rms(values: npt.NDArray[np.float64]) -> float:

@@ -19,7 +19,8 @@ from rtvox.features import FeatureSpec
 from rtvox.params import Param
 
 FORMAT = 1
-RESYNTHESIS = {"mask": ("istft",)}  # role -> what may turn its output into sound; a role that is not here cannot run
+# Role -> what may turn its output into sound, named in `resynthesis`; a role that is not here cannot run.
+RESYNTHESIS = {"mask": ("istft",), "mel": ("griffin-lim", "input-phase")}
 SAMPLE_RATE = 48000  # Hz; stages run at no other, devices are resampled at the edge
 MAX_N_FFT = 16384  # samples, 0.34 s; like the limits below: far above any live model, far under what a machine holds
 MAX_N_MELS = 1024
@@ -148,18 +149,35 @@ class Manifest:
         _need(spec.sample_rate == SAMPLE_RATE, "features.sample_rate", spec.sample_rate, f"{SAMPLE_RATE} Hz")
         _need(spec.n_fft <= MAX_N_FFT, "features.n_fft", spec.n_fft, f"at most {MAX_N_FFT}")
         _need(spec.n_mels <= MAX_N_MELS, "features.n_mels", spec.n_mels, f"at most {MAX_N_MELS}")
+        if self.role == "mel":  # magnitudes alone: no phase fits frames that overlap less
+            fits = spec.n_synthesis == spec.n_fft >= 4 * spec.hop
+            shown = f"{spec.n_fft}, n_synthesis {spec.n_synthesis}, hop {spec.hop}"
+            _need(fits, "features.n_fft", shown, "n_synthesis == n_fft, 4 or more hops, for role mel")
 
     def _check_tensors(self) -> None:
-        frame = (1, 1, self.features.n_bins, 2)  # role mask: one spectrum as pairs of real and imaginary
-        for field, wanted in (("inputs", "spectrum"), ("outputs", "spectrum_out")):
+        signal = signal_in(self.role, self.features)
+        for field, wanted in (("inputs", signal), ("outputs", signal_out(self.role, self.features))):
             tensors = getattr(self, field)
-            _need(tensors == (TensorShape(wanted, frame),), field, _shown(tensors), f"{wanted} {frame} alone")
+            _need(tensors == (wanted,), field, _shown(tensors), f"{wanted.name} {wanted.shape} alone")
         for state in self.states:
             _need(_IDENTIFIER.fullmatch(state.name), "states.name", state.name, "a-z first, then a-z 0-9 _")
             fits = all(size >= 1 for size in state.shape) and math.prod(state.shape) <= MAX_ELEMENTS
             _need(fits, f"states.{state.name}.shape", state.shape, f"sizes >= 1, product at most {MAX_ELEMENTS}")
         names = [*graph_inputs(self)]
         _need(len(names) == 1 + len(self.states) + len(self.controls), "states, controls", names, "no name twice")
+
+
+def signal_in(role: str, spec: FeatureSpec) -> TensorShape:
+    """Return the one signal input of a role: a spectrum as pairs of real and imaginary, or a log-mel frame."""
+    if role == "mask":
+        return TensorShape("spectrum", (1, 1, spec.n_bins, 2))
+    return TensorShape("mel", (1, 1, spec.n_mels))
+
+
+def signal_out(role: str, spec: FeatureSpec) -> TensorShape:
+    """Return the one signal output of a role: shaped as its input, and called after it."""
+    signal = signal_in(role, spec)
+    return TensorShape(f"{signal.name}_out", signal.shape)
 
 
 def graph_inputs(manifest: Manifest) -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,6 @@
 """OnnxStage: a frame network as a Stage. The only file that imports onnxruntime.
 
-In: the spectrum of one frame (K,) complex64. Out: the network's spectrum, look-ahead frames late. The network's state
+In: one frame, a spectrum (K,) complex64 or log-mel (M,) float32. Out: the network's, look-ahead frames late. Its state
 is a set of tensors that go in as `state_<name>` and come out as `next_<name>`: two buffers of each, bound in turns,
 never copied; on a GPU they stay there. Built in any thread, then run by the converter thread alone.
 Read next: `engine.py`.
@@ -19,9 +19,9 @@ import numpy as np
 import onnxruntime as ort
 
 from rtvox.errors import ModelFileError, ParameterError
-from rtvox.features import Spectrum
+from rtvox.features import Array, Frame
 from rtvox.golden import golden_input, golden_summary
-from rtvox.manifest import graph_inputs, graph_outputs, printable
+from rtvox.manifest import graph_inputs, printable
 from rtvox.model_file import ModelFile
 
 Provider = Literal["auto", "cpu", "cuda"]
@@ -50,6 +50,8 @@ class OnnxStage:
         self.delay = model.manifest.delay
         self.faults = 0
         self._controls = {control.name: control for control in model.manifest.controls}
+        # What a frame of silence is: in log-mel, the floor.
+        self._silence = math.log(model.manifest.features.floor) if model.manifest.role == "mel" else 0.0
         self._turn = 0  # which of the two buffers of each state is read next
         self._bindings: list[ort.IOBinding] = []
         missing = "" if provider == "cpu" else _why_no_cuda()
@@ -65,16 +67,16 @@ class OnnxStage:
             reason = printable(" ".join(str(error).split()))
             raise ModelFileError(f"{model.path}: onnxruntime cannot run it ({reason}); export it again") from None
 
-    def process(self, x: Spectrum) -> Spectrum:
-        """Return the (K,) complex64 spectrum that answers this one; valid until the next call."""
-        self._spectrum[:] = x
-        self._inputs["spectrum"].update_inplace(self._spectrum_pairs)
+    def process(self, x: Frame) -> Frame:
+        """Return the frame, (K,) complex64 or (M,) float32, that answers this one; valid until the next call."""
+        self._frame[:] = x
+        self._inputs[self._signal].update_inplace(self._in_tensor)
         self._session.run_with_iobinding(self._bindings[self._turn])
         self._turn = 1 - self._turn
-        if not math.isfinite(self._out_pairs.sum()):
+        if not math.isfinite(self._out_tensor.sum()):
             self.faults += 1
             self._clear_state()
-            self._out[:] = 0.0
+            self._out[:] = self._silence
         return self._out
 
     def set_control(self, name: str, value: float) -> None:
@@ -93,7 +95,7 @@ class OnnxStage:
     def reset(self) -> None:
         """Forget everything heard: all state to zero. Controls and `faults` stay, for they were not heard."""
         self._clear_state()
-        self._out[:] = 0.0
+        self._out[:] = self._silence
 
     def _bind(self) -> None:
         device = self.provider
@@ -102,10 +104,10 @@ class OnnxStage:
         other = {name: _tensor(shape, device) for name, shape in shapes.items() if name.startswith("state_")}
         for control in self._controls.values():
             self.set_control(control.name, control.default)
-        self._spectrum_pairs = np.zeros(shapes["spectrum"], np.float32)
-        self._spectrum = self._spectrum_pairs.view(np.complex64).reshape(-1)
-        self._out_pairs = np.zeros(graph_outputs(self.manifest)["spectrum_out"], np.float32)
-        self._out = self._out_pairs.view(np.complex64).reshape(-1)
+        signal, out = self.manifest.inputs[0], self.manifest.outputs[0]
+        self._signal = signal.name
+        self._in_tensor, self._out_tensor = np.zeros(signal.shape, np.float32), np.zeros(out.shape, np.float32)
+        self._frame, self._out = _as_frame(self._in_tensor), _as_frame(self._out_tensor)
         self._states = [{name: self._inputs[name] for name in other}, other]
         for now, after in (self._states, self._states[::-1]):
             binding = self._session.io_binding()
@@ -114,13 +116,12 @@ class OnnxStage:
             for name, tensor in after.items():
                 binding.bind_ortvalue_output(f"next_{name.removeprefix('state_')}", tensor)
             # The one output that the next stage reads lies in numpy's memory; from a GPU, onnxruntime copies it there.
-            out = self._out_pairs
-            binding.bind_output("spectrum_out", "cpu", 0, np.float32, out.shape, out.ctypes.data)
+            binding.bind_output(out.name, "cpu", 0, np.float32, out.shape, self._out_tensor.ctypes.data)
             self._bindings.append(binding)
 
     def _warm_up(self) -> None:
-        for spectrum in golden_input(self.manifest, WARM_UP_RUNS, seed=0):
-            self.process(spectrum)
+        for frame in golden_input(self.manifest, WARM_UP_RUNS, seed=0):
+            self.process(frame)
         self.reset()
         self.faults = 0
 
@@ -135,11 +136,11 @@ def verify_golden(model: ModelFile, provider: Provider = "cpu") -> list[float]:
     Raises: ModelFileError if they differ from the manifest's by more than its tolerance (relative to the largest).
     """
     golden = model.manifest.golden
-    spectra = golden_input(model.manifest, golden.frames, golden.seed)
-    if hashlib.sha256(spectra.tobytes()).hexdigest() != golden.input_sha256:
+    frames = golden_input(model.manifest, golden.frames, golden.seed)
+    if hashlib.sha256(frames.tobytes()).hexdigest() != golden.input_sha256:
         raise ModelFileError(f"{model.path}: golden input differs from the one at export: export the model again")
     stage = OnnxStage(model, provider)
-    summary = golden_summary(np.stack([stage.process(spectrum).copy() for spectrum in spectra]))
+    summary = golden_summary(np.stack([stage.process(frame).copy() for frame in frames]))
     allowed = golden.tolerance * max(abs(value) for value in golden.output)
     off = max((abs(a - b) for a, b in zip(summary, golden.output, strict=False)), default=math.inf)
     if len(summary) != len(golden.output) or not off <= allowed:
@@ -197,6 +198,12 @@ def _why_no_cuda() -> str:
     except OSError:
         return "no NVIDIA driver was found"
     return ""
+
+
+def _as_frame(tensor: Array) -> Frame:
+    """Return the same memory as a stage's frame: pairs of real and imaginary (1, 1, K, 2) as (K,) complex64."""
+    pairs = tensor.ndim == 4
+    return (tensor.view(np.complex64) if pairs else tensor).reshape(-1)
 
 
 def _tensor(shape: tuple[int, ...], device: str) -> ort.OrtValue:

@@ -1,8 +1,8 @@
-"""Streaming short-time Fourier analysis and synthesis on the low-delay window pair.
+"""Streaming short-time Fourier analysis and synthesis on the window pair of a FeatureSpec.
 
 `Analyzer`: one hop of samples in, the spectrum of the newest n_fft samples out. `Synthesizer`: a spectrum in, one hop
 of samples out, by overlap-add of the newest n_synthesis samples of the frame. One after the other they give the input
-back, one hop late; with the hop that is gathered first, the algorithmic delay is n_synthesis samples, not n_fft.
+back, n_synthesis - hop samples late; with the hop that is gathered first, the algorithmic delay is n_synthesis.
 Runs in the converter thread; every buffer is made once. The transform itself is numpy's pocketfft in float32: ONNX has
 no inverse STFT, so it stays out of the graphs. Read next: `onnx_stage.py`, which sits between the two.
 """
@@ -40,7 +40,7 @@ class Analyzer:
 
 
 class Synthesizer:
-    """Overlap-add a stream of spectra: (K,) in, (hop,) samples out, one hop late (`delay`)."""
+    """Overlap-add a stream of spectra: (K,) in, (hop,) samples out, n_synthesis - hop samples late (`delay`)."""
 
     def __init__(self, spec: FeatureSpec) -> None:
         self._hop = spec.hop
@@ -48,17 +48,19 @@ class Synthesizer:
         self._frame = np.zeros(spec.n_fft, np.float32)
         self._newest = self._frame[-spec.n_synthesis :]
         self._window = spec.synthesis_window()
-        self._tail = np.zeros(self.delay, np.float32)
+        self._sum = np.zeros(spec.n_synthesis, np.float32)
         self._out = np.zeros(spec.hop, np.float32)
 
     def process(self, x: Spectrum) -> Array:
         """Return the hop that this frame completes; valid until the next call."""
         np.fft.irfft(x, len(self._frame), out=self._frame)  # type: ignore[arg-type]  # as above
         self._newest *= self._window
-        np.add(self._tail, self._newest[: self._hop], out=self._out)
-        self._tail[:] = self._newest[self._hop :]
+        self._sum += self._newest
+        self._out[:] = self._sum[: self._hop]
+        self._sum[: self.delay] = self._sum[self._hop :]
+        self._sum[self.delay :] = 0.0
         return self._out
 
     def reset(self) -> None:
-        """Forget the half frame that waits for its other half."""
-        self._tail[:] = 0.0
+        """Forget the frames that wait for their successors."""
+        self._sum[:] = 0.0

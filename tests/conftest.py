@@ -19,7 +19,7 @@ from hypothesis import settings
 from onnx import TensorProto, helper
 from skip_policy import is_allowed
 
-from rtvox.features import Array, FeatureSpec, Spectrum
+from rtvox.features import MEL_SPEC, Array, FeatureSpec, Spectrum
 from rtvox.manifest import Golden, Manifest, Provenance, Source, TensorShape
 from rtvox.model_file import make_golden, write_model
 from rtvox.params import Param
@@ -28,6 +28,7 @@ IN_CI = bool(os.environ.get("CI"))
 RATE = 48000  # Hz
 SECOND = np.arange(RATE) / RATE  # s
 TINY_SPEC = FeatureSpec(n_fft=64, n_synthesis=32, hop=16, n_mels=8, n_mfcc=4)
+TINY_MEL_SPEC = FeatureSpec(n_fft=64, n_synthesis=64, hop=16, n_mels=8, n_mfcc=4)
 
 # CI draws the same examples every time: a change is judged by what it changes.
 settings.register_profile("rtvox", deadline=None, derandomize=IN_CI)
@@ -157,6 +158,49 @@ def tiny_graph(spec: FeatureSpec = TINY_SPEC, pole: float = 0.5) -> onnx.ModelPr
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
+def mel_manifest(spec: FeatureSpec = TINY_MEL_SPEC) -> Manifest:
+    """Return a valid manifest for `mel_graph`: a mel model without state."""
+    frame = (1, 1, spec.n_mels)
+    return replace(
+        tiny_manifest(spec=TINY_SPEC),
+        name="tiny-mel",
+        title="Level in log-mel for tests",
+        role="mel",
+        features=spec,
+        inputs=(TensorShape("mel", frame),),
+        outputs=(TensorShape("mel_out", frame),),
+        states=(),
+        controls=(Param("level", "dB", -20.0, 20.0, 0.0, 20.0, "louder or softer"),),
+        resynthesis="griffin-lim",
+    )
+
+
+def mel_graph(spec: FeatureSpec = TINY_MEL_SPEC) -> onnx.ModelProto:
+    """Return mel_out = mel + level / 8.685889638 dB, the identity at level 0, as an ONNX model."""
+    frame = [1, 1, spec.n_mels]
+
+    def port(name: str, shape: list[int]) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+    nodes = [
+        helper.make_node("Mul", ["level", "per_db"], ["gain"]),
+        helper.make_node("Add", ["mel", "gain"], ["mel_out"]),
+    ]
+    per_db = helper.make_tensor("per_db", TensorProto.FLOAT, [1], [np.log(10.0) / 20.0])
+    graph = helper.make_graph(
+        nodes, "mel", [port("mel", frame), port("level", [1])], [port("mel_out", frame)], [per_db]
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def write_mel(path: Path, spec: FeatureSpec = TINY_MEL_SPEC, **changes: object) -> Path:
+    """Write a valid mel model, the identity at its default, with a sealed golden digest; return its path."""
+    manifest = replace(mel_manifest(spec), **changes)  # type: ignore[arg-type]
+    golden = make_golden(manifest, lambda mel: mel, manifest.golden.frames, manifest.golden.seed)
+    write_model(path, mel_graph(spec), replace(manifest, golden=golden))
+    return path
+
+
 def tiny_run(spectra: Spectrum, depth: float = 0.5, pole: float = 0.5) -> Spectrum:
     """Return what `tiny_graph` makes of (T, K) spectra from zero state."""
     out = np.zeros_like(spectra)
@@ -179,6 +223,12 @@ def write_tiny(path: Path, spec: FeatureSpec = TINY_SPEC, *, look_ahead: int = 0
 def tiny_model_path(tmp_path: Path) -> Path:
     """A small valid mask model at FeatureSpec TINY_SPEC (hop 16)."""
     return write_tiny(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def mel_model_path(tmp_path: Path) -> Path:
+    """A mel model at the live framing MEL_SPEC that gives back what it hears: its sound is that of Griffin-Lim."""
+    return write_mel(tmp_path / "mel.onnx", MEL_SPEC)
 
 
 @pytest.fixture

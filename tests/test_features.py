@@ -9,6 +9,7 @@ from scipy.fft import dct
 
 from rtvox.errors import ParameterError
 from rtvox.features import (
+    MEL_SPEC,
     Array,
     FeatureSpec,
     hz_from_mel,
@@ -28,10 +29,13 @@ SPECS = {
     ),
     "16 kHz": FeatureSpec(sample_rate=16000, n_fft=512, n_synthesis=256, hop=128, mel_high_hz=8000.0),
 }
+LOW_DELAY = dict(SPECS)
+SPECS |= {"mel": MEL_SPEC, "mel, eightfold": FeatureSpec(n_fft=2048, n_synthesis=2048)}
+low_delay_specs = pytest.mark.parametrize("spec", LOW_DELAY.values(), ids=LOW_DELAY.keys())
 specs = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
 
 
-@specs
+@low_delay_specs
 def test_window_pair_multiplies_to_a_hann_window_that_overlap_adds_to_one(spec: FeatureSpec) -> None:
     product = spec.analysis_window()[-spec.n_synthesis :].astype(np.float64) * spec.synthesis_window()
     n = np.arange(spec.n_synthesis)
@@ -39,7 +43,7 @@ def test_window_pair_multiplies_to_a_hann_window_that_overlap_adds_to_one(spec: 
     np.testing.assert_allclose(product[: spec.hop] + product[spec.hop :], 1.0, atol=2e-7)
 
 
-@specs
+@low_delay_specs
 def test_analysis_window_rises_long_and_falls_within_a_hop(spec: FeatureSpec) -> None:
     window = spec.analysis_window()
     assert window.shape == (spec.n_fft,)
@@ -47,6 +51,17 @@ def test_analysis_window_rises_long_and_falls_within_a_hop(spec: FeatureSpec) ->
     assert np.all(np.diff(window[-spec.hop :]) < 0)
     assert np.all(window > 0)
     assert not window.flags.writeable
+
+
+@pytest.mark.parametrize("spec", [MEL_SPEC, SPECS["mel, eightfold"]], ids=["mel", "eightfold"])
+def test_symmetric_window_is_its_own_dual_up_to_level(spec: FeatureSpec) -> None:
+    analysis, synthesis = spec.analysis_window(), spec.synthesis_window()
+    n = np.arange(spec.n_fft)
+    np.testing.assert_allclose(analysis, np.sin(np.pi * (n + 0.5) / spec.n_fft) ** 2, atol=1e-7)
+    # at four and more hops the squares of Hann windows add up to 3/8 of their number
+    np.testing.assert_allclose(synthesis, analysis / (0.375 * spec.n_fft / spec.hop), rtol=1e-6)
+    total = (analysis.astype(np.float64) * synthesis).reshape(-1, spec.hop).sum(axis=0)
+    np.testing.assert_allclose(total, 1.0, atol=2e-7)
 
 
 @specs
@@ -115,6 +130,8 @@ def test_feature_spec_survives_its_dictionary() -> None:
         ({"hop": 0}, "hop=0"),
         ({"n_synthesis": 500}, "n_synthesis=500"),
         ({"n_fft": 256}, "n_fft=256"),
+        ({"n_synthesis": 1000, "n_fft": 1000}, "n_fft=1000"),
+        ({"n_synthesis": 256, "n_fft": 256}, "n_fft=256"),
         ({"n_fft": 2049}, "n_fft=2049"),
         ({"mel_high_hz": 24001.0}, "mel_high_hz=24001.0"),
         ({"mel_low_hz": 24000.0}, "mel_low_hz=24000.0"),

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from conftest import TINY_SPEC, tiny_graph, tiny_manifest, tiny_run, write_tiny
+from conftest import TINY_MEL_SPEC, TINY_SPEC, mel_manifest, tiny_graph, tiny_manifest, tiny_run, write_mel, write_tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from rtvox import model_file
 from rtvox.errors import ModelFileError
-from rtvox.features import FeatureSpec
+from rtvox.features import MEL_SPEC, FeatureSpec
 from rtvox.manifest import Manifest, TensorShape
 from rtvox.model_file import (
     MANIFEST_KEY,
@@ -89,6 +89,37 @@ def test_a_file_saved_again_without_change_still_counts(tiny_model_path: Path, t
 
 def test_the_delay_is_the_look_ahead_in_samples() -> None:
     assert tiny_manifest(look_ahead=3).delay == 3 * TINY_SPEC.hop
+
+
+# -- role mel --
+
+
+def test_a_mel_model_is_read_back(tmp_path: Path) -> None:
+    manifest = load_model(write_mel(tmp_path / "mel.onnx")).manifest
+    assert (manifest.role, manifest.resynthesis, manifest.features) == ("mel", "griffin-lim", TINY_MEL_SPEC)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": TINY_SPEC}, "features.n_fft='64, n_synthesis 32, hop 16': needs n_synthesis == n_fft, 4 or more"),
+        (
+            {"features": replace(TINY_SPEC, n_fft=32, n_synthesis=32)},
+            "features.n_fft='32, n_synthesis 32, hop 16': needs n_synthesis == n_fft, 4 or more hops, for role mel",
+        ),
+        ({"resynthesis": "istft"}, "resynthesis='istft': needs one of griffin-lim, input-phase"),
+        ({"role": "mask", "resynthesis": "istft"}, "inputs='mel (1, 1, 8)': needs spectrum (1, 1, 33, 2) alone"),
+        (
+            {"outputs": (TensorShape("mel_out", (1, 1, 9)),)},
+            "outputs='mel_out (1, 1, 9)': needs mel_out (1, 1, 8) alone",
+        ),
+    ],
+    ids=["low-delay framing", "overlaps twice", "resynthesis of a mask", "mask with mel ports", "other size"],
+)
+def test_what_a_mel_model_must_be(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelFileError) as caught:
+        replace(mel_manifest(), **changes)
+    assert message in str(caught.value)
 
 
 # -- writing is all or nothing --
@@ -280,7 +311,7 @@ def test_a_manifest_that_is_none(text: str, message: str, tiny_model_path: Path)
 
 
 WRONG = {
-    "unknown role": (edited("role", value="juggler"), "role='juggler': needs one of mask; update rtvox"),
+    "unknown role": (edited("role", value="juggler"), "role='juggler': needs one of mask, mel; update rtvox"),
     "unknown resynthesis": (edited("resynthesis", value="magic"), "resynthesis='magic': needs one of istft"),
     "unknown field": (edited("colour", value="red"), "colour='red': needs a field of format 1: name, title"),
     "field that moves the cursor": (edited("\x1b[2J", value=1), "manifest field ?[2J=1: needs a field of format 1"),
@@ -519,6 +550,21 @@ def test_golden_input_is_loud_and_quiet_and_a_real_signals_spectrum() -> None:
     np.testing.assert_allclose(peaks, np.tile(16.0 * 0.5 ** np.arange(12), 2), rtol=0.02)
     assert not np.array_equal(spectra, golden_input(manifest, 24, 2))
     np.testing.assert_array_equal(spectra[:7], golden_input(manifest, 7, 1))
+
+
+def test_golden_input_of_a_mel_model_is_log_mel() -> None:
+    mel = golden_input(mel_manifest(MEL_SPEC), 24, 1)
+    assert mel.shape == (24, 128)
+    assert mel.dtype == np.float32
+    np.testing.assert_allclose(np.max(mel, axis=1), 2.0 - np.tile(np.arange(12), 2), atol=0.2)
+    assert np.min(mel) == -11.5  # a little above the floor of FeatureSpec
+    np.testing.assert_array_equal(mel[:7], golden_input(mel_manifest(MEL_SPEC), 7, 1))
+
+
+def test_golden_input_of_a_mel_model_has_the_same_bits_everywhere() -> None:
+    golden = make_golden(mel_manifest(), lambda mel: mel, 24, 440)
+    # made by this very line when role mel came, numpy 2.4, x86-64
+    assert golden.input_sha256 == "c704e6692ad17ba89490addc28a46cc856df5cb5814e3ab431247e07d32a5af9"
 
 
 def test_golden_summary_by_hand() -> None:

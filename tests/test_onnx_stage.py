@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from conftest import TINY_SPEC, tiny_graph, tiny_manifest, tiny_run, write_tiny
+from conftest import TINY_SPEC, mel_manifest, tiny_graph, tiny_manifest, tiny_run, write_mel, write_tiny
 from onnx import helper
 
 from rtvox import onnx_stage
@@ -252,3 +252,21 @@ converter = threading.Thread(target=convert); converter.start(); converter.join(
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     flushed, normal = done.stdout.split()
     assert normal == flushed
+
+
+def test_a_mel_model_takes_and_gives_log_mel(tmp_path: Path, rng: np.random.Generator) -> None:
+    model = load_model(write_mel(tmp_path / "mel.onnx"))
+    verify_golden(model)
+    stage = OnnxStage(model, "cpu")
+    mel = rng.uniform(-11.0, 2.0, (20, mel_manifest().features.n_mels)).astype(np.float32)
+    for frame in mel:
+        np.testing.assert_array_equal(stage.process(frame), frame)
+    stage.set_control("level", 20.0)
+    np.testing.assert_allclose(stage.process(mel[0]), mel[0] + np.log(10.0), rtol=1e-6)
+
+
+def test_a_mel_frame_that_is_no_number_becomes_silence(tmp_path: Path) -> None:
+    stage = OnnxStage(load_model(write_mel(tmp_path / "mel.onnx")), "cpu")
+    out = stage.process(np.full(8, np.nan, np.float32))
+    np.testing.assert_allclose(out, np.log(1e-5))
+    assert stage.faults == 1
