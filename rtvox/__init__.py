@@ -18,6 +18,7 @@ The files by job:
   `host` (rows and streams), per sound system what is there and how it runs: `portaudio` and `portaudio_stream`,
   `pulse` and `pulse_stream`, `jack_host`; `rhythm` (in what bursts callbacks come), `virtual` (virtual microphones),
   `loopback` (the measurement)
+* steering it from elsewhere: `osc` (OscClient, packets), `osc_tree` (all addresses)
 * the command line: `__main__`, `commands`; what it calls: `convert`, `bench`, `demo`, `report`
 
 Importing this package imports none of them, so that training can take `rtvox.features` without the runtime's libraries.

@@ -22,6 +22,7 @@ COMMANDS = {"live": live, "convert": convert, "demo": demo, "devices": devices, 
 EXIT_CODES = """\
 exit codes:
   0 done   1 other   2 wrong value or usage   3 model file   4 sound device   5 sound file   6 part not installed
+  7 OSC: no engine there, or no such port
   130 stopped with Ctrl-C   143 asked to end
 """
 

@@ -42,3 +42,9 @@ class MissingExtraError(RtvoxError):
     """An optional part of rtvox (window, training) is not installed."""
 
     exit_code = 6
+
+
+class OscError(RtvoxError):
+    """An OSC packet is not one, an engine does not answer, or a port or address cannot be used."""
+
+    exit_code = 7

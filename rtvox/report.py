@@ -1,6 +1,7 @@
 """Tables: of models from their manifests, of controls from PARAMS, as plain text or Markdown.
 
-`python -m rtvox.report` (`make docs`) writes them anew between the markers of README.md and checkpoints/README.md;
+`python -m rtvox.report` (`make docs`) writes them anew between the markers of README.md,
+checkpoints/README.md and docs/osc.md;
 `tests/test_readme.py` fails when they are out of date. Main thread. Read next: `params.py`, `manifest.py`.
 """
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from rtvox.errors import ModelFileError
 from rtvox.manifest import SAMPLE_RATE, Manifest
 from rtvox.model_file import list_models, model_folders
+from rtvox.osc_tree import ANSWERS, COMMANDS, LISTS, STATE, STATUS, STREAMS, Address, param_addresses
 from rtvox.params import PARAMS, Param
 
 
@@ -62,6 +64,12 @@ def params_table(params: Iterable[Param]) -> str:
     """Return one row per control, in Markdown."""
     rows = [[f"`{param.name}`", param.range_text(), f"{param.default:g}", param.doc] for param in params]
     return table(["control", "range", "default", "what it does"], rows, markdown=True)
+
+
+def addresses_table(addresses: Iterable[Address]) -> str:
+    """Return one row per OSC address, in Markdown; asynchronous commands bear a star."""
+    rows = [[f"`{row.path}`{' *' if row.waits else ''}", row.types or "-", row.doc] for row in addresses]
+    return table(["address", "arguments", "what it does"], rows, markdown=True)
 
 
 def sources_list(models: dict[Path, Manifest]) -> str:
@@ -132,7 +140,11 @@ def generated_pages(root: Path) -> dict[Path, str]:
     readme, checkpoints = root / "README.md", root / "checkpoints" / "README.md"
     tables = {"controls": params_table(PARAMS.values()), "models": models_table(models, markdown=True)}
     proof = {"models": tables["models"], "sources": sources_list(models)}
+    osc, groups = root / "docs" / "osc.md", {"answers": ANSWERS, "state": STATE, "lists": LISTS}
+    groups |= {"commands": COMMANDS, "params": param_addresses(), "status": STATUS, "streams": STREAMS}
+    addresses = {name: addresses_table(rows) for name, rows in groups.items()}
     return {
+        osc: regenerate(osc.read_text(encoding="utf-8"), addresses),
         readme: regenerate(readme.read_text(encoding="utf-8"), tables),
         checkpoints: regenerate(checkpoints.read_text(encoding="utf-8"), proof),
     }
