@@ -18,7 +18,8 @@ The files by job:
   `host` (rows and streams), per sound system what is there and how it runs: `portaudio` and `portaudio_stream`,
   `pulse` and `pulse_stream`, `jack_host`; `rhythm` (in what bursts callbacks come), `virtual` (virtual microphones),
   `loopback` (the measurement)
-* steering it from elsewhere: `osc` (OscClient, packets), `osc_tree` (all addresses)
+* steering it from elsewhere: `session` (an engine by name), `presets`, `file_names`; `osc` (OscClient, packets),
+  `osc_tree` (all addresses), `osc_commands` (what they do), `osc_server` and `osc_peers` (UDP, TCP), `osc_query`
 * the command line: `__main__`, `commands`; what it calls: `convert`, `bench`, `demo`, `report`
 
 Importing this package imports none of them, so that training can take `rtvox.features` without the runtime's libraries.

@@ -16,12 +16,12 @@ from rtvox import jack_host, pulse
 from rtvox.device import Callback, OnLost
 from rtvox.device_list import clock_note, find_device, find_pair, list_devices
 from rtvox.errors import DeviceError, ParameterError
-from rtvox.host import DeviceRow, HostStream, Kind, Request, play_silence
+from rtvox.host import PREFERRED_RATE, DeviceRow, HostStream, Kind, Request, play_silence
 from rtvox.jack_host import JackStream
 from rtvox.portaudio_stream import PortAudioStream
 from rtvox.pulse_stream import PulseStream
 
-__all__ = ["DeviceRow", "SoundCard", "find_device", "list_devices"]
+__all__ = ["DeviceRow", "NoDevice", "SoundCard", "find_device", "find_pair", "list_devices"]
 
 CHANNELS = 2  # opened where there are more: one pair is what a microphone or a song uses
 WATCH_S = 0.1  # between two looks at a running stream
@@ -29,6 +29,20 @@ CLOSE_S = 3.0  # a dead sound system may never answer; then its stream is left b
 _STREAMS: dict[str, Callable[[Request], HostStream]] = {jack_host.HOST: JackStream, pulse.HOST: PulseStream}
 BLOCKS = (1, 65536)  # samples; the upper end is more than a second
 RATES = (8000, 384000)  # Hz: of the telephone, and the highest that cards have
+
+
+class NoDevice:
+    """What an engine has until its devices are chosen: it cannot be started."""
+
+    sample_rate, max_block, fixed_block, realtime, channels_in, channels_out = PREFERRED_RATE, 128, True, True, 1, 1
+    latency = xruns = 0
+
+    def start(self, callback: Callback, on_lost: OnLost) -> None:
+        """Raise DeviceError."""
+        raise DeviceError("no sound device is open; choose one, see `rtvox devices`")
+
+    def stop(self) -> None:
+        """Do nothing."""
 
 
 class SoundCard:
@@ -41,6 +55,7 @@ class SoundCard:
 
     Attributes:
         name: both sides, as `rtvox devices` lists them.
+        rows: input and output.
         message: what the user should know about block size and clocks; often empty.
     """
 
@@ -135,7 +150,7 @@ class SoundCard:
         request = Request(source, sink, channels_in, channels_out, self._block, self._rate)
         stream: HostStream = _STREAMS.get(source.host, PortAudioStream)(request)
         atexit.register(stream.close)  # a stream that still calls into an interpreter at its end would crash it
-        self._host, self.name = source.host, str(request)
+        self._host, self.name, self.rows = source.host, str(request), (source, sink)
         self.sample_rate, self.max_block, self.fixed_block = stream.sample_rate, stream.max_block, stream.fixed_block
         self.channels_in, self.channels_out = channels_in, channels_out
         self.message = "; ".join(text for text in (stream.message, clock_note(source, sink)) if text)

@@ -24,6 +24,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -33,8 +34,8 @@ from rtvox import realtime
 from rtvox.chain import Chain, build_chain
 from rtvox.converter import TIMES, Converter
 from rtvox.device import Device
-from rtvox.errors import RtvoxError
-from rtvox.features import FeatureSpec
+from rtvox.errors import DeviceError, RtvoxError
+from rtvox.features import Array, FeatureSpec, log_mel
 from rtvox.levels import SAMPLE_RATE
 from rtvox.mixer import Mixer
 from rtvox.onnx_stage import Provider
@@ -121,6 +122,39 @@ class Engine:
             realtime.release()
             self._state = "stopped"
 
+    def use(self, open_device: Callable[[], Device]) -> None:
+        """Go on with another device. If it does not work, the old one is used again, and nothing has changed.
+
+        It is opened beside the old one while that plays; only if this fails, as where both want the same card, the old
+        one is closed first. Raises: DeviceError or ParameterError from the new device.
+        """
+        with self._lock:
+            try:
+                device = open_device()
+            except DeviceError:
+                if self._state == "stopped":
+                    raise
+                self._close()
+                try:
+                    device = open_device()
+                except RtvoxError:
+                    self._reopen()
+                    raise
+            self._close()
+            old, self.device = self.device, device
+            try:
+                if self._state == "stopped":
+                    self._converter = self._prepare()
+                else:
+                    self._attention.clear()
+                    self._open()
+                    self._error = ""
+            except RtvoxError:
+                device.stop()
+                self.device = old
+                self._reopen()
+                raise
+
     def load(self, model: Model, *, wait: bool = True) -> None:
         """Put a model in place of the one in use, cross-faded while sound runs.
 
@@ -143,7 +177,13 @@ class Engine:
         self.params.set(name, value)
 
     def panic(self) -> None:
-        """Fade out, forget everything heard, fade in, within two hops: ends a howl or a stuck state."""
+        """Be silent within a hop, and safe: muted, everything heard forgotten, gains above 0 dB back at 0 dB.
+
+        Ends a howl or a stuck state; setting `mute` to 0 goes on.
+        """
+        self.params.set("mute", 1.0)
+        for gain in ("input_gain", "output_gain"):
+            self.params.set(gain, min(0.0, self.params[gain]))
         self._mixer.panic_asked = True
 
     def record(self, path: str | os.PathLike[str]) -> None:
@@ -162,6 +202,25 @@ class Engine:
             if recorder:
                 recorder.close()
                 self._recording = recorder.error
+
+    def meters(self) -> tuple[float, float, float, float]:
+        """Return input peak, input rms, output peak, output rms in dB of full scale. Any thread."""
+        heard, said = self._mixer.input_meter, self._mixer.output_meter
+        return heard.peak_db, heard.rms_db, said.peak_db, said.rms_db
+
+    def spectra(self) -> tuple[Array, Array]:
+        """Return log-mel (M,) of the newest frame of the input and of the output. Any thread; some 0.2 ms."""
+        frames = np.zeros((2, self.spec.n_fft), np.float32)
+        for frame, sound in zip(frames, (self._mixer.heard, self._mixer.said), strict=True):
+            sound.copy(sound.end - len(frame), frame)
+        heard, said = log_mel(frames * self.spec.analysis_window(), self.spec)
+        return heard, said
+
+    @property
+    def recording(self) -> str:
+        """The file being recorded, or why recording ended early, or nothing. Any thread."""
+        recorder = self._recorder
+        return (recorder.error or str(recorder.path)) if recorder else self._recording
 
     @property
     def delay(self) -> int:
@@ -193,7 +252,8 @@ class Engine:
             input_rms_db=mixer.input_meter.rms_db,
             output_peak_db=mixer.output_meter.peak_db,
             output_rms_db=mixer.output_meter.rms_db,
-            recording=(recorder.error or str(recorder.path)) if recorder else self._recording,
+            recording=self.recording,
+            recorded_s=recorder.seconds if recorder else 0.0,
             message=mixer.chain.message,
             error=self._error or converter.player.error or mixer.error,
         )
@@ -229,6 +289,16 @@ class Engine:
             self._close()
             raise
         self._state = "running"
+
+    def _reopen(self) -> None:
+        """Start the device again that had to make room. Under `_lock`."""
+        try:
+            if self._state == "stopped":
+                self._converter = self._prepare()
+            else:
+                self._open()
+        except RtvoxError as error:
+            self._on_lost(error)
 
     def _close(self) -> None:
         """Stop the device and the converter thread. Under `_lock`."""

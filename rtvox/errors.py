@@ -48,3 +48,9 @@ class OscError(RtvoxError):
     """An OSC packet is not one, an engine does not answer, or a port or address cannot be used."""
 
     exit_code = 7
+
+
+class PresetError(RtvoxError):
+    """A preset is missing, damaged, or cannot be written."""
+
+    exit_code = 2

@@ -18,9 +18,11 @@ from rtvox.chain import Chain
 from rtvox.features import Array
 from rtvox.levels import Limiter, Line, Meter, NoiseGate, Ramp, amplitude
 from rtvox.params import PARAMS, Params
+from rtvox.timeline import Timeline
 
 PRIME_HOPS = 8  # a new chain hears this much before it sounds: 2048 samples, the longest analysis window
 FADE_HOPS = 8  # cross-fade between two chains, 43 ms
+RECENT = 32768  # samples of input and output that are kept: far more than a look at their spectra takes time
 _LEVELS = ("input_gain", "output_gain", "ceiling")  # in dB
 
 
@@ -28,8 +30,8 @@ class Mixer:
     """The chain in use, the chain that is to replace it, and the controls on their way.
 
     Single writers: all belongs to the converter thread, except `pending`, which the loading thread sets and the
-    converter thread clears, and `panic_asked`, which anyone sets. Others may read `chain`, `incoming`, `error` and the
-    meters.
+    converter thread clears, and `panic_asked`, which anyone sets. Others may read `chain`, `incoming`, `error`, the
+    meters, and what was last heard and said.
     """
 
     def __init__(self, params: Params, chain: Chain) -> None:
@@ -42,6 +44,7 @@ class Mixer:
         self.panic_asked = False
         self.error = ""  # the last fault of a stage
         self.input_meter, self.output_meter = Meter(self.hop), Meter(self.hop)
+        self.heard, self.said = Timeline(RECENT), Timeline(RECENT)
         self._incoming_hops = 0
         self._silent_hops = 0  # until the delay lines are full again, after a panic
         self._ramps = {name: Ramp(param, self.hop) for name, param in PARAMS.items()}
@@ -67,6 +70,7 @@ class Mixer:
         x, y, line = self._conditioned, self._mixed, self._line
         x[:] = raw
         self.input_meter.process(x)
+        self.heard.write(self.heard.end, x)
         line.scale(x, *gains["input_gain"])
         self._gate.process(x, self.params["gate_threshold"])
         wet, dry, untouched = self._chains(x, raw)
@@ -79,6 +83,7 @@ class Mixer:
         line.scale(y, 1.0 - moves["mute"][0], 1.0 - moves["mute"][1])
         self._panic(y)
         self.output_meter.process(y)
+        self.said.write(self.said.end, y)
         return y
 
     def end_swap(self) -> None:
@@ -140,4 +145,6 @@ class Mixer:
             self._line.scale(y, 1.0, 0.0)
             for part in (self.chain, self._gate, self._limiter):
                 part.reset()
+            for name, ramp in self._ramps.items():
+                ramp.jump(self.params[name])
             self.panic_asked, self._silent_hops = False, 1 - (-self.chain.delay // self.hop)

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from pythonosc import slip as slip_frame
 from pythonosc.osc_message import OscMessage
 from pythonosc.osc_message import ParseError as MessageError
 from pythonosc.osc_message_builder import BuildError, build_msg
@@ -31,6 +32,7 @@ MAX_PACKET = 8192  # bytes taken from others: hundreds of controls in one bundle
 MAX_DATAGRAM = 65507  # bytes of one UDP datagram, what we may send
 MAX_DEPTH = 8  # bundles in bundles
 CALL_TIMEOUT_S = 30.0  # a model from a slow disk, a device that must be tried twice
+SLIP_END = bytes(slip_frame.END)
 _BUNDLE = b"#bundle\0"
 _TYPES = b",ifhdsbrmtTFN[]"  # what python-osc reads; it logs every other letter, which a flood must not make it do
 
@@ -41,6 +43,19 @@ def encode(address: str, *values: Value) -> bytes:
         return bytes(build_msg(address, list(values)).dgram)
     except (BuildError, ValueError, OverflowError) as error:
         raise OscError(f"{address} {values}: cannot be said in OSC ({error})") from None
+
+
+def slip(packet: bytes) -> bytes:
+    """Return a packet as OSC 1.1 sends it over TCP: a SLIP frame (RFC 1055) with an END on both sides."""
+    return bytes(slip_frame.encode(packet))
+
+
+def unslip(frame: bytes) -> bytes:
+    """Return the packet of a SLIP frame, without its ENDs or with them. Raises: OscError."""
+    try:
+        return bytes(slip_frame.decode(frame))
+    except slip_frame.ProtocolError:
+        raise OscError("not a SLIP frame") from None
 
 
 def bundle(messages: Sequence[bytes], at: float | None = None) -> bytes:

@@ -145,6 +145,11 @@ class Params:
         """Return a copy of all targets."""
         return {name: self._targets[name] for name in self.table}
 
+    @property
+    def joined(self) -> tuple[Param, ...]:
+        """Return the controls of the loaded model."""
+        return tuple(param for name, param in self.table.items() if name not in self._own)
+
     def join(self, controls: Iterable[Param]) -> None:
         """Replace the model's controls by those of another; a control that both have keeps its value if it may."""
         table = dict(self._own)

@@ -2,13 +2,15 @@
 
 In: blocks from the audio callback, which only copies them into a RingBuffer. Out: sound files, written by the
 recorder's own thread. When the disk is full, or a file cannot be written any more, the recording ends with valid files
-up to there, `error` says so, and the sound goes on. Read next: `ring.py`.
+up to there, `error` says so, and the sound goes on. When the program is killed, the files are valid up to the last
+half second. Read next: `ring.py`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,9 @@ from rtvox.ring import RingBuffer
 
 BUFFER_S = 10.0  # how long a disk may stand still; 4 MB at 48 kHz
 PERIOD_S = 0.05  # between two looks into the buffer
+SEAL_S = 0.5  # between two times that the files' headers are made to tell the length
+FLAC_BLOCK = 4096  # samples that the encoder gathers for a frame, at libsndfile's usual settings
+_UPDATE_HEADER_NOW = 0x1060  # libsndfile's SFC_UPDATE_HEADER_NOW, which soundfile does not name
 WAV_BYTES = 2**32 - 2**20  # sizes in a WAV file are 32-bit numbers: 8 h at 48 kHz
 
 
@@ -64,6 +69,11 @@ class Recorder:
         pair[:, 0], pair[:, 1] = dry, wet
         self._ring.write(pair.reshape(-1))
 
+    @property
+    def seconds(self) -> float:
+        """Seconds of sound taken so far."""
+        return self._ring.written / 2 / self._sample_rate
+
     def fits(self, sample_rate: int, max_block: int) -> bool:
         """Return whether the recording can go on with a device of this rate; say why not, if not."""
         if sample_rate == self._sample_rate and max_block <= len(self._pair):
@@ -77,10 +87,14 @@ class Recorder:
         self._thread.join()
 
     def _run(self) -> None:
-        ending = False
+        ending, sealed = False, time.monotonic()
         while not ending and not self.error:
             ending = self._ending.wait(PERIOD_S)
             self._drain()
+            if time.monotonic() - sealed >= SEAL_S:
+                sealed = time.monotonic()
+                for file in self._files:
+                    _seal(file)
         self._close_files()
         lost = self._ring.dropped // 2
         if lost and not self.error:
@@ -109,12 +123,24 @@ class Recorder:
                 _mend_flac(Path(file.name))
 
 
+def _seal(file: soundfile.SoundFile) -> None:
+    """Make the header of a growing file tell its length, so that the file is whole if we do not live to close it."""
+    if file.format == "FLAC":
+        _set_flac_length(Path(file.name), max(0, file.tell() - 1) // FLAC_BLOCK * FLAC_BLOCK)
+    else:
+        soundfile._snd.sf_command(file._file, _UPDATE_HEADER_NOW, soundfile._ffi.NULL, 0)
+
+
 def _mend_flac(path: Path) -> None:
     """Give a FLAC file whose encoder was cut off its length; the frames that were written are whole."""
     count = 0
     with contextlib.suppress(OSError, RuntimeError), soundfile.SoundFile(path) as file:
-        while n := len(file.read(4096, dtype="float32")):  # a frame; the one that was cut off raises
+        while n := len(file.read(FLAC_BLOCK, dtype="float32")):  # a frame; the one that was cut off raises
             count += n
+    _set_flac_length(path, count)
+
+
+def _set_flac_length(path: Path, count: int) -> None:
     with contextlib.suppress(OSError), path.open("r+b") as raw:
         # RFC 9639, section 8.2: the number of samples are the 36 bits before the checksum, at byte 21.5 of the file.
         raw.seek(21)

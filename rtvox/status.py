@@ -71,5 +71,6 @@ class Status:
     output_peak_db: float
     output_rms_db: float
     recording: str  # the file being recorded, or why recording ended early, or empty
+    recorded_s: float  # of sound in that file
     message: str  # what to know about how the model runs, or empty
     error: str  # the last fault, or empty

@@ -187,16 +187,23 @@ class TestControls:
         assert status.output_peak_db == pytest.approx(-12.02, abs=0.05)
         assert status.input_rms_db == pytest.approx(-9.03, abs=0.5)
 
-    def test_panic_forgets_and_returns(self, music: Array) -> None:
+    def test_panic_is_silent_within_a_hop_and_safe(self, music: Array) -> None:
         player = Player(music, made(1.0), block=HOP)
+        player.engine.set("input_gain", 6.0)
+        player.engine.set("output_gain", -12.0)
         player.play(30 * HOP)
         player.engine.panic()
         player.play(60 * HOP)
+        assert player.engine.params.values() | {"mute": 1.0, "input_gain": 0.0, "output_gain": -12.0} == (
+            player.engine.params.values()
+        )
+        player.engine.set("mute", 0.0)
+        player.play(100 * HOP)
         out, aligned = player.stop()
         assert roughness(out) <= roughness(music)
         levels = np.abs(out).reshape(-1, HOP).max(axis=1)
-        assert levels[30:34].min() == 0.0  # what was forgotten
-        np.testing.assert_array_equal(out[40 * HOP :], aligned[40 * HOP :])
+        assert levels[32:61].max() == 0.0  # a hop that was on its way, and a hop to fade out
+        np.testing.assert_allclose(out[70 * HOP :], 10 ** (-12 / 20) * aligned[70 * HOP :], atol=1e-6)
 
 
 class TestModels:

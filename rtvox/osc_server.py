@@ -1,0 +1,328 @@
+"""OscServer: the engine's ear and mouth: UDP, TCP and HTTP on one port number, in a thread of its own.
+
+Threads, and what each may do:
+
+* the server thread: receives, does what takes microseconds (`osc_commands.py`), sends. It waits for sockets only.
+* the worker thread: does asynchronous commands one after the other, and hands answers to the server thread.
+
+The converter is never waited for, and never waits: controls are plain values in `Params`. What comes in is taken for
+hostile: sizes, counts, rates and queues are limited, and what is refused is counted in `ignored`. Read next:
+`osc_peers.py`, who sends and receives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import queue
+import selectors
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
+from itertools import count
+
+import numpy as np
+
+from rtvox.errors import OscError, RtvoxError
+from rtvox.osc import MAX_DATAGRAM, MAX_PACKET, Value, bundle, decode, encode
+from rtvox.osc_commands import Commands, Message
+from rtvox.osc_peers import Connection, Peer, Subscribers, UdpPeer
+from rtvox.osc_query import describe
+from rtvox.osc_tree import METER_HZ, PORT, STATUS_HZ
+
+BATCH = 32  # datagrams taken before anything else gets its turn
+MAX_QUEUE = 64  # asynchronous commands that wait
+MAX_SCHEDULED, MAX_AHEAD_S = 4096, 60.0  # messages of bundles for later
+MAX_CONNECTIONS = 16
+FAILS_PER_S = 50.0  # answers to what is wrong; a flood of nonsense must not make us shout back
+_STATUS_EVERY = round(METER_HZ / STATUS_HZ)
+
+
+class OscServer:
+    """Serves one Session until it is closed. Also a context manager.
+
+    Single writers: the server thread, except `_outbox` (the worker appends, the server thread takes away).
+
+    Attributes:
+        port: UDP and TCP.
+        ignored: datagrams and connections that were malformed, too long or not allowed.
+    """
+
+    def __init__(
+        self, commands: Commands, host: str = "127.0.0.1", port: int = PORT, allow: Sequence[str] = ()
+    ) -> None:
+        """Open the port; `start` begins to listen.
+
+        Args:
+            host: the address to listen on; 0.0.0.0 is all networks.
+            port: 0 takes one that is free.
+            allow: addresses or networks that may speak; none means all. This machine always may.
+
+        Raises: OscError if the port or an address cannot be used.
+        """
+        self.ignored = 0
+        self._commands = commands
+        try:
+            self._allowed = [ip_network(text, strict=False) for text in allow]
+        except ValueError as error:
+            raise OscError(f"{error}: needs an address or a network, as 192.168.1.0/24") from None
+        self._udp, self._tcp = _open(host, port)
+        self.port = int(self._udp.getsockname()[1])
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake = socket.socketpair()
+        for sock in (self._udp, self._tcp, self._wake_in, self._wake):
+            sock.setblocking(False)
+        for sock, act in ((self._udp, self._receive), (self._tcp, self._accept), (self._wake_in, self._woken)):
+            self._selector.register(sock, selectors.EVENT_READ, act)
+        self._connections: set[Connection] = set()
+        self._subscribers = Subscribers()
+        self._scheduled: list[tuple[float, int, Peer, str, list[Value]]] = []
+        self._order = count()
+        self._outbox: deque[tuple[Peer, bytes]] = deque()
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_QUEUE)
+        self._told: dict[str, tuple[Value, ...]] = {}  # what subscribers know
+        self._ticks, self._fails, self._fails_at = 0, FAILS_PER_S, 0.0
+        self._open = True
+        self._threads = [
+            threading.Thread(target=run, name=name, daemon=True)
+            for run, name in ((self._serve, "rtvox-osc"), (self._work, "rtvox-osc-worker"))
+        ]
+
+    def __enter__(self) -> OscServer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to listen."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Finish the command under way, say goodbye to subscribers, and free the port."""
+        self._jobs.put(None)
+        self._threads[1].join()
+        self._open = False
+        self._poke()
+        self._threads[0].join()
+        farewell = encode("/rtvox/status/state", "stopped")
+        for peer in self._subscribers.peers():
+            peer.send(farewell)
+        for connection in list(self._connections):
+            connection.close()
+        for sock in (self._udp, self._tcp, self._wake_in, self._wake):
+            sock.close()
+        self._selector.close()
+
+    def _serve(self) -> None:
+        next_tick = time.monotonic()
+        while self._open:
+            now = time.monotonic()
+            due = next_tick if self._subscribers else now + 1.0
+            if self._scheduled:
+                due = min(due, now + self._scheduled[0][0] - time.time())
+            for key, _ in self._selector.select(max(0.0, due - now)):
+                key.data()
+            self._run_scheduled()
+            if self._subscribers and time.monotonic() >= next_tick:
+                self._tick()
+                next_tick = max(next_tick + 1.0 / METER_HZ, time.monotonic())
+
+    def _receive(self) -> None:
+        for _ in range(BATCH):
+            try:
+                packet, address = self._udp.recvfrom(MAX_DATAGRAM)
+            except OSError:  # nothing more; or what ICMP says about a client that has gone
+                return
+            if self._may(address[0]):
+                self._packet(self._subscribers.known(UdpPeer(self._udp, address)), packet)
+
+    def _may(self, address: str) -> bool:
+        ip = ip_address(address.partition("%")[0])
+        allowed = not self._allowed or ip.is_loopback or any(ip in network for network in self._allowed)
+        self.ignored += not allowed
+        return allowed
+
+    def _accept(self) -> None:
+        try:
+            sock, address = self._tcp.accept()
+        except OSError:
+            return
+        if not self._may(address[0]):
+            sock.close()
+            return
+        if len(self._connections) >= MAX_CONNECTIONS:  # or else who opens many and says nothing keeps all others out
+            min(self._connections, key=lambda known: known.heard).close()
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(sock, self._selector, self._packet, self._query, self._gone)
+        self._connections.add(connection)
+
+    def _gone(self, connection: Connection, malformed: bool) -> None:
+        self._connections.discard(connection)
+        self._subscribers.remove(connection)
+        self.ignored += malformed
+
+    def _woken(self) -> None:
+        self._wake_in.recv(4096)
+        while self._outbox:
+            peer, packet = self._outbox.popleft()
+            peer.send(packet)
+
+    def _poke(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # it will wake anyway
+            self._wake.send(b"\0")
+
+    def _query(self, path: str, query: str) -> object:
+        return describe(self._commands.session, self.port, path, query)
+
+    def _packet(self, peer: Peer, packet: bytes) -> None:
+        """Take one packet, whoever sent it and whatever it is."""
+        try:
+            if len(packet) > MAX_PACKET:
+                raise OscError(f"{len(packet)} bytes; at most {MAX_PACKET}")
+            messages = decode(packet)
+        except OscError:  # no answer: there is no address to answer to
+            self.ignored += 1
+            return
+        now = time.time()
+        for at, address, values in messages:
+            if at <= now:
+                self._message(peer, address, values)
+            elif at > now + MAX_AHEAD_S or len(self._scheduled) >= MAX_SCHEDULED:
+                self._fail(peer, address, f"due in {at - now:.0f} s; at most {MAX_SCHEDULED} wait, {MAX_AHEAD_S:g} s")
+            else:
+                heapq.heappush(self._scheduled, (at, next(self._order), peer, address, values))
+
+    def _run_scheduled(self) -> None:
+        while self._scheduled and self._scheduled[0][0] <= time.time():
+            _, _, peer, address, values = heapq.heappop(self._scheduled)
+            self._message(peer, address, values)
+
+    def _message(self, peer: Peer, pattern: str, values: list[Value]) -> None:
+        """Do one message, or hand it to the worker; whatever goes wrong is answered."""
+        try:
+            if pattern == "/rtvox/notify":
+                self._notify(peer, values)
+            elif pattern in self._commands.waiting:
+                self._jobs.put_nowait(lambda: self._command(peer, pattern, values))
+            else:
+                for address in self._commands.addresses(pattern):
+                    if answer := self._commands.run(address, values):
+                        peer.send(encode(address, *answer))
+        except queue.Full:
+            self._fail(peer, pattern, f"{MAX_QUEUE} commands are waiting already; try again")
+        except RtvoxError as error:
+            self._fail(peer, pattern, str(error))
+        except Exception as error:  # a mistake of ours; the engine lives on
+            self._fail(peer, pattern, f"{type(error).__name__}: {error}")
+
+    def _fail(self, peer: Peer, address: str, reason: str) -> None:
+        """Answer /rtvox/fail, as often as allowed; the rest is counted."""
+        now = time.monotonic()
+        self._fails = min(FAILS_PER_S, self._fails + (now - self._fails_at) * FAILS_PER_S)
+        self._fails_at = now
+        if self._fails < 1.0:
+            self.ignored += 1
+            return
+        self._fails -= 1.0
+        peer.send(encode("/rtvox/fail", _shown(address), _shown(reason)))
+
+    def _notify(self, peer: Peer, values: list[Value]) -> None:
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if not 1 <= len(numbers) == len(values) <= 2 or not 0 <= numbers[-1] < 65536:
+            raise OscError("needs 0, 1 or 2, and a port if others than yours shall hear it")
+        if not self._subscribers:
+            self._told = dict(self._commands.session.state())
+        subscribed = self._subscribers.set(peer, int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else None)
+        if subscribed:
+            self._jobs.put_nowait(lambda: self._send_all(subscribed, ""))
+
+    # What follows, up to the next comment, runs in the worker thread.
+
+    def _work(self) -> None:
+        while job := self._jobs.get():
+            job()
+
+    def _command(self, peer: Peer, address: str, values: list[Value]) -> None:
+        try:
+            if address == "/rtvox/sync":
+                self._post(peer, encode("/rtvox/synced", *values))
+                return
+            if address == "/rtvox/get":
+                self._send_all(peer, str(values[0]) if values else "")
+                answer: tuple[Value, ...] = tuple(values)
+            else:
+                answer = self._commands.run(address, values)
+            self._post(peer, encode("/rtvox/done", address, *answer))
+        except RtvoxError as error:
+            self._post(peer, encode("/rtvox/fail", address, _shown(str(error))))
+        except Exception as error:  # a mistake of ours; the engine lives on
+            self._post(peer, encode("/rtvox/fail", address, f"{type(error).__name__}: {error}"))
+
+    def _send_all(self, peer: Peer, wanted: str) -> None:
+        for address, values in self._commands.asked(wanted):
+            self._post(peer, encode(address, *values))
+
+    def _post(self, peer: Peer, packet: bytes) -> None:
+        self._outbox.append((peer, packet))
+        self._poke()
+
+    # Server thread again.
+
+    def _tick(self) -> None:
+        """Tell subscribers what has changed, and how loud it is; now and then the status."""
+        engine = self._commands.session.engine
+        state: dict[str, tuple[Value, ...]] = dict(self._commands.session.state())
+        changes = [(address, values) for address, values in state.items() if self._told.get(address) != values]
+        self._told = state
+        packets = [encode(address, *values) for address, values in changes]
+        packets.append(encode("/rtvox/meters", *map(float, engine.meters())))
+        if self._ticks % _STATUS_EVERY == 0:
+            packets.append(_packed(self._commands.status(self.ignored)))
+        self._ticks += 1
+        spectra: list[bytes] = []
+        if self._subscribers.want_spectra:
+            for side, mel in zip(("input", "output"), engine.spectra(), strict=True):
+                spectra.append(encode(f"/rtvox/spectrum/{side}", mel.astype(np.dtype(">f4")).tobytes()))
+        for peer, with_spectra in self._subscribers.levels():
+            for packet in packets + spectra if with_spectra else packets:
+                peer.send(packet)
+
+
+def _packed(messages: Sequence[Message]) -> bytes:
+    return bundle([encode(address, *values) for address, values in messages])
+
+
+def _shown(text: str) -> str:
+    """Return a text that is short, one line, and can be encoded."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())[:1000]
+
+
+def _open(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Return a UDP socket and a listening TCP socket on the same port number."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        for _ in range(100 if port == 0 else 1):  # the number that UDP got may be taken for TCP
+            udp = socket.socket(family, socket.SOCK_DGRAM)
+            try:
+                udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+                udp.bind(address)
+                tcp = socket.create_server((host, udp.getsockname()[1]), family=family)
+            except OSError as error:
+                udp.close()
+                if port:
+                    raise
+                failure = error
+            else:
+                return udp, tcp
+        raise failure
+    except OSError as error:
+        raise OscError(
+            f"OSC on {host}:{port}: {error.strerror or error}; is it taken? --osc-port takes another"
+        ) from None
