@@ -14,10 +14,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from rtvox import __version__
-from rtvox.commands import bench, convert, demo, devices, live, models
+from rtvox.commands import bench, convert, demo, devices, engine, gui, live, models
 from rtvox.errors import RtvoxError
 
-COMMANDS = {"live": live, "convert": convert, "demo": demo, "devices": devices, "models": models, "bench": bench}
+COMMANDS = {
+    "gui": gui,
+    "live": live,
+    "engine": engine,
+    "convert": convert,
+    "demo": demo,
+    "devices": devices,
+    "models": models,
+    "bench": bench,
+}
 
 EXIT_CODES = """\
 exit codes:
@@ -38,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = _Parser(
         prog="rtvox",
-        description="Turn a live voice into something else while it is being sung.",
+        description="Turn a live voice into something else while it is being sung. Alone, it opens the window.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -65,8 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser.parse_args(argv)
         if not hasattr(args, "run"):
-            parser.print_help()
-            return 0
+            args = parser.parse_args(["gui"])
         code: int = args.run(args)
         sys.stdout.flush()
         return code

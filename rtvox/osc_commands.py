@@ -31,7 +31,7 @@ class Commands:
         quit: called by /rtvox/quit.
     """
 
-    def __init__(self, session: Session, quit_engine: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, session: Session, quit_engine: Callable[[], object] = lambda: None) -> None:
         self.session, self.quit = session, quit_engine
         self.waiting = frozenset(row.path for row in COMMANDS if row.waits)
         session_ = session
@@ -114,7 +114,7 @@ class Commands:
             "xruns": status.xruns,
             "recorded": status.recorded_s,
             "message": "; ".join(filter(None, (getattr(card, "message", ""), status.message))),
-            "error": status.error,
+            "error": status.error or self.session.fault,
             "osc/ignored": ignored,
         }
         return [(f"{ROOT}/status/{name}", (value,)) for name, value in values.items()]

@@ -48,6 +48,7 @@ class OscServer:
 
     Attributes:
         port: UDP and TCP.
+        is_local: only this machine can reach it.
         ignored: datagrams and connections that were malformed, too long or not allowed.
     """
 
@@ -71,6 +72,7 @@ class OscServer:
             raise OscError(f"{error}: needs an address or a network, as 192.168.1.0/24") from None
         self._udp, self._tcp = _open(host, port)
         self.port = int(self._udp.getsockname()[1])
+        self.is_local = ip_address(self._udp.getsockname()[0].partition("%")[0]).is_loopback
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake = socket.socketpair()
         for sock in (self._udp, self._tcp, self._wake_in, self._wake):

@@ -8,7 +8,7 @@ a transaction: what fails leaves all as it was. Read next: `osc_commands.py`, wh
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,9 +31,9 @@ RECORDING_FORMATS = (".wav", ".flac")
 OpenDevice = Callable[[DeviceChoice], Device]
 
 
-def open_card(choice: DeviceChoice) -> Device:
+def open_card(choice: DeviceChoice, channels_in: int | None = None) -> SoundCard:
     """Return the sound card that is meant. Raises: DeviceError, ParameterError."""
-    return SoundCard(choice.input, choice.output, choice.block, choice.rate or None)
+    return SoundCard(choice.input, choice.output, choice.block, choice.rate or None, channels_in)
 
 
 def check_card(choice: DeviceChoice) -> None:
@@ -48,6 +48,7 @@ class Session:
         engine: what runs.
         devices: as they were asked for.
         model: the name of the model in use.
+        fault: why there is no sound yet, or empty.
         models: path and manifest of all that are there, by name.
     """
 
@@ -68,7 +69,7 @@ class Session:
             presets, recordings: folders; None takes the user's own (settings; Music/rtvox).
             open_device, check_device: how devices are opened, and how their names are looked at before.
         """
-        self.engine, self.model = engine, model
+        self.engine, self.model, self.fault = engine, model, ""
         self.devices = devices or DeviceChoice()
         self.presets = PresetFolder(presets)
         self._recordings = recordings or Path(platformdirs.user_music_dir()) / "rtvox"
@@ -92,17 +93,25 @@ class Session:
         self.engine.load(self._model_path(name))
         self.model = name
 
+    def load_file(self, path: str, settings: Mapping[str, float]) -> None:
+        """Load a model by the path that a user of this machine gave, then set controls. Raises: RtvoxError."""
+        self.engine.load(path)
+        self.model = Path(path).stem
+        for name, value in settings.items():
+            self.engine.set(name, value)
+
     def set_devices(self, choice: DeviceChoice) -> None:
         """Go on with these devices. Raises: DeviceError, ParameterError; the old ones then stay."""
         self._check_device(choice)  # so that a wrong name does not interrupt the sound
         self.engine.use(lambda: self._open_device(choice))
-        self.devices = choice
+        self.devices, self.fault = choice, ""
 
     def start(self) -> None:
         """Convert; open the devices first if none are. Raises: DeviceError, ParameterError."""
         if isinstance(self.engine.device, NoDevice):
             self.set_devices(self.devices)
         self.engine.start()
+        self.fault = ""
 
     def record(self, name: str) -> Path:
         """Record to a file of about this name in the recordings folder; return its path. Raises: AudioFileError."""

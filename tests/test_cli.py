@@ -62,8 +62,9 @@ def models(full_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return full_model_path.parent
 
 
-def test_without_a_command_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
     text = capsys.readouterr().out
     for command in COMMANDS:
         assert f"\n    {command} " in text
@@ -257,6 +258,7 @@ STATUS = Status(
     output_peak_db=-120.0,
     output_rms_db=-120.0,
     recording="take.wav",
+    recorded_s=1.5,
     message="",
     error="",
 )

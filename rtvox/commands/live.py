@@ -12,13 +12,16 @@ found no converted sound in time and played the dry one) and the latency from mi
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shutil
 import sys
+import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from rtvox.commands.options import add_devices, add_model, choose
+from rtvox.commands.options import add_devices, add_model, add_osc, choose, device_choice, osc_server
 
 if TYPE_CHECKING:
     from rtvox.engine import Engine
@@ -46,26 +49,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="this much more latency, against misses on a jittery machine (default: 0)",
     )
+    add_osc(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Convert until the time is up or Ctrl-C comes."""
-    from rtvox.devices import SoundCard
     from rtvox.engine import Engine
-    from rtvox.errors import ParameterError
+    from rtvox.errors import OscError, ParameterError
+    from rtvox.session import Session, open_card
 
-    choice = choose(args.model, args.settings)
+    choice, devices, end = choose(args.model, args.settings), device_choice(args), threading.Event()
     channel = None
     if args.channel is not None:
         channel = args.channel - 1
         if channel < 0:
             raise ParameterError(f"--channel {args.channel}: channels are counted from 1")
-    card = SoundCard(args.input, args.output, block=args.block, sample_rate=args.rate, channels_in=args.channel)
-    with Engine(card, choice.spec, provider=args.provider, channel=channel, reserve_ms=args.reserve) as engine:
-        engine.load(choice.model)
-        for name, value in choice.settings.items():
-            engine.set(name, value)
-        engine.start()
+    open_device = partial(open_card, channels_in=args.channel)
+    card = open_device(devices)
+    with contextlib.ExitStack() as stack:
+        engine = Engine(card, choice.spec, provider=args.provider, channel=channel, reserve_ms=args.reserve)
+        stack.enter_context(engine)
+        session = Session(engine, devices, presets=args.presets, recordings=args.recordings, open_device=open_device)
+        session.load_file(choice.model, choice.settings)
+        try:
+            stack.enter_context(osc_server(args, session, end.set))
+        except OscError as error:
+            if args.osc_port is not None:
+                raise
+            print(f"rtvox: {error}; going on without OSC", file=sys.stderr)  # a second one beside the first
+        session.start()
         if args.record:
             engine.record(args.record)
         status = engine.status()
@@ -73,19 +85,21 @@ def run(args: argparse.Namespace) -> int:
         for message in filter(None, (card.message, status.message)):
             print(message, file=sys.stderr)
         try:
-            show(engine, sys.stderr, args.duration, args.record)
+            show(engine, sys.stderr, args.duration, args.record, end)
         finally:
             print(f"\n{summary(engine.status())}", file=sys.stderr)
     return 0
 
 
-def show(engine: Engine, out: TextIO, duration: float | None, record: Path | None = None) -> None:
-    """Write the meter line until the time is up: over itself in a terminal, now and then elsewhere.
+def show(
+    engine: Engine, out: TextIO, duration: float | None, record: Path | None = None, end: threading.Event | None = None
+) -> None:
+    """Write the meter line until the time is up or `end` is set: over itself in a terminal, now and then elsewhere.
 
     Faults, and an end of the recording to `record` before its time, get a line of their own, once.
     """
-    terminal = out.isatty()
-    end = None if duration is None else time.monotonic() + duration
+    terminal, end = out.isatty(), end or threading.Event()
+    until = None if duration is None else time.monotonic() + duration
     said, next_line = {""}, 0.0
     while True:
         status = engine.status()
@@ -99,10 +113,9 @@ def show(engine: Engine, out: TextIO, duration: float | None, record: Path | Non
         elif now >= next_line:
             print(meter(status), file=out, flush=True)
             next_line = now + LOG_S
-        left = REFRESH_S if end is None else min(REFRESH_S, end - now)
-        if left <= 0:
+        left = REFRESH_S if until is None else min(REFRESH_S, until - now)
+        if left <= 0 or end.wait(left):
             return
-        time.sleep(left)
 
 
 def meter(status: Status, width: int = 100) -> str:

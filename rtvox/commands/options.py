@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from rtvox.errors import ParameterError
 
 if TYPE_CHECKING:
     from rtvox.features import FeatureSpec
+    from rtvox.osc_server import OscServer
+    from rtvox.presets import DeviceChoice
+    from rtvox.session import Session
 
 DEFAULT_MODEL = "isolate"
 
@@ -75,6 +79,54 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=int, metavar="HZ", help="of the devices (default: 48000 if they can, else theirs)"
     )
+
+
+def add_osc(parser: argparse.ArgumentParser) -> None:
+    """Add --osc-port, --osc-host, --osc-allow, --presets and --recordings."""
+    parser.add_argument(
+        "--osc-port", type=int, metavar="N", help="UDP and TCP port of OSC (default: 9000; 0: one that is free)"
+    )
+    parser.add_argument(
+        "--osc-host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where OSC listens (default: %(default)s, this machine only; 0.0.0.0: all networks)",
+    )
+    parser.add_argument(
+        "--osc-allow",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="let only this address or network (192.168.1.0/24) steer it; may be repeated",
+    )
+    parser.add_argument("--presets", type=Path, metavar="DIR", help="folder of presets (default: the user's settings)")
+    parser.add_argument(
+        "--recordings", type=Path, metavar="DIR", help="folder for recordings asked for over OSC (default: Music/rtvox)"
+    )
+
+
+def osc_server(args: argparse.Namespace, session: Session, end: Callable[[], object]) -> OscServer:
+    """Return a server, not yet started, for what --osc-... say; `end` is what /rtvox/quit does. Raises: OscError."""
+    from rtvox.osc_commands import Commands
+    from rtvox.osc_server import OscServer
+    from rtvox.osc_tree import PORT
+
+    port = PORT if args.osc_port is None else args.osc_port
+    if not 0 <= port < 65536:
+        raise ParameterError(f"--osc-port {port}: needs 0 to 65535")
+    server = OscServer(Commands(session, end), args.osc_host, port, args.osc_allow)
+    print(f"OSC on {args.osc_host}:{server.port}", file=sys.stderr, flush=True)
+    if not server.is_local:
+        whom = f"at {', '.join(args.osc_allow)}" if args.osc_allow else "on that network (--osc-allow names some only)"
+        print(f"rtvox: warning: everybody {whom} can steer this engine over OSC", file=sys.stderr, flush=True)
+    return server
+
+
+def device_choice(args: argparse.Namespace) -> DeviceChoice:
+    """Return what --input, --output, --block and --rate ask for."""
+    from rtvox.presets import DeviceChoice
+
+    return DeviceChoice(args.input, args.output, args.block, args.rate or 0)
 
 
 def choose(model: str, settings: Sequence[str]) -> Choice:

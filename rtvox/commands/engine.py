@@ -1,0 +1,47 @@
+"""Run the converter alone, steered over OSC: what the window starts.
+
+For example:
+  rtvox engine                                          then `rtvox gui`, or any OSC client, on port 9000
+  rtvox engine --osc-host 0.0.0.0 --osc-allow 192.168.1.20
+
+Sound starts at once if it can. If no device or no model is there, it says so and waits to be told others; docs/osc.md
+lists what it understands. It ends with Ctrl-C, or with /rtvox/quit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from functools import partial
+
+from rtvox.commands.options import add_devices, add_model, add_osc, choose, device_choice, osc_server
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the flags."""
+    add_model(parser)
+    add_devices(parser)
+    add_osc(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until asked to end."""
+    from rtvox.devices import NoDevice
+    from rtvox.engine import Engine
+    from rtvox.errors import RtvoxError
+    from rtvox.session import Session
+
+    choice, end = choose(args.model, args.settings), threading.Event()
+    with Engine(NoDevice(), choice.spec, provider=args.provider) as engine:
+        session = Session(engine, device_choice(args), presets=args.presets, recordings=args.recordings)
+        with osc_server(args, session, end.set):
+            for step in (partial(session.load_file, choice.model, choice.settings), session.start):
+                try:
+                    step()
+                except RtvoxError as error:
+                    session.fault = str(error)
+                    print(f"rtvox: {error}", file=sys.stderr, flush=True)
+            while not end.wait(1.0):  # a wait without end would not hear Ctrl-C on Windows
+                pass
+    return 0
