@@ -1,8 +1,7 @@
 """Tables: of models from their manifests, of controls from PARAMS, as plain text or Markdown.
 
-`python -m rtvox.report` (`make docs`) writes them anew between the markers of README.md,
-checkpoints/README.md and docs/osc.md;
-`tests/test_readme.py` fails when they are out of date. Main thread. Read next: `params.py`, `manifest.py`.
+`python -m rtvox.report` (`make docs`) writes them anew between the markers of README.md, checkpoints/README.md and
+docs/osc.md; `tests/test_readme.py` fails when they are out of date. Main thread. Read next: `params.py`, `manifest.py`.
 """
 
 from __future__ import annotations
@@ -47,7 +46,8 @@ def models_table(models: dict[Path, Manifest], *, markdown: bool = False) -> str
         delay, size = in_ms(algorithmic_delay(manifest)), f"{path.stat().st_size / 1e6:.2g} MB"
         controls = ", ".join(f"{control.name} {control.low:g} to {control.high:g}" for control in manifest.controls)
         figures = ", ".join(f"{what.replace('_', ' ')} {_short(value)}" for what, value in manifest.metrics.items())
-        licences = ", ".join(sorted({source.licence for source in manifest.provenance.data}))
+        terms = {term for source in manifest.provenance.data for term in source.licence.split("; rooms ")}
+        licences = ", ".join(sorted(terms))
         rows.append([name, manifest.title, manifest.role, delay, size, controls or "none"])
         notes.append([figures or "nothing", licences or "none"])
     if markdown:
@@ -73,9 +73,9 @@ def addresses_table(addresses: Iterable[Address]) -> str:
 
 
 def sources_list(models: dict[Path, Manifest]) -> str:
-    """Return, in Markdown, whom to thank: each model's data with licence and attribution."""
+    """Return, in Markdown, whom to thank: the attribution of each model's data, which states the licence too."""
     return "\n".join(
-        f"* `{path.stem}`: {source.source} ({source.licence}): {source.attribution}"
+        f"* `{path.stem}`: {source.attribution}"
         for path, manifest in models.items()
         for source in manifest.provenance.data
     )
