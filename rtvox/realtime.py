@@ -31,9 +31,8 @@ def hold() -> None:
         _holders += 1
         if _holders == 1:
             _before = (gc.isenabled(), sys.getswitchinterval())
-            gc.collect()
-            gc.freeze()
             gc.disable()
+            gc.freeze()  # not collected first: with large libraries loaded that takes 0.2 s, and a device may run already
             sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
