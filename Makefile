@@ -1,6 +1,6 @@
-# Every target sets up what it needs (scripts/setup.sh) in .venv or .venv-dev; a second call installs nothing.
+# Every target sets up what it needs (scripts/setup.sh) in a .venv of its own; a second call installs nothing.
 
-.PHONY: help demo live bench test lint docs
+.PHONY: help demo live gui bench test lint docs
 .DEFAULT_GOAL := help
 
 help: ## say what can be made
@@ -13,6 +13,10 @@ demo: ## convert the demo clip with every model: figures here, sound and a pictu
 live: ## convert the default microphone to the default speaker; more with ARGS="--model isolate --input NAME"
 	@scripts/setup.sh live
 	@.venv/bin/rtvox live $(ARGS)
+
+gui: ## open the window, and an engine if none runs; more with ARGS="--connect HOST:PORT"
+	@scripts/setup.sh gui
+	@.venv-gui/bin/rtvox gui $(ARGS)
 
 bench: ## measure the data path stage by stage; more with ARGS="--loopback"
 	@scripts/setup.sh run

@@ -9,7 +9,8 @@ What happens, from the engine to the screen and back::
 The files by job:
 
 * the engine from afar, no widget in it: `remote` (RemoteEngine: the connection, both ways), `mirror` (Mirror: what
-  the engine has told), `launch` (Launcher: starting one), `compare` (Compare: A and B), `midi` (Midi: what is learnt)
+  the engine has told), `launch` (Launcher: starting one), `caretaker`
+  (Caretaker: whether to), `compare` (Compare: A and B), `midi` (Midi: what is learnt)
 * tables and looks: `actions` (ACTIONS: keys, buttons, notes), `theme` (dark, light), `settings` (Settings: what stays)
 * widgets: `controls` (Fader, Choice, Toggle, OscTip), `meter` (Meter, Ballistics), `spectrogram` (Spectrogram),
   `figures` (StateLamp, Figures, LatencyBar), `cards` (Cards: models), `banner` (Banner: faults and notes)

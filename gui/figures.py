@@ -53,7 +53,10 @@ class Figure(QWidget):
         painter.setFont(font(9, bold=True))
         painter.drawText(QRectF(0, 0, self.width(), 16), Qt.AlignmentFlag.AlignLeft, self._caption.upper())
         painter.setPen(QColor(getattr(c, self.tone)))
-        painter.setFont(font(23 if self.width() >= 125 else 18, bold=True))
+        for points in (23, 19, 15, 12):  # the largest that fits
+            painter.setFont(font(points, bold=True))
+            if painter.fontMetrics().horizontalAdvance(self.text) <= self.width():
+                break
         place = QRectF(0, 15, self.width(), 41)
         painter.drawText(place, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, self.text)
 

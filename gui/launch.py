@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from PyQt6.QtCore import QProcess, QProcessEnvironment
@@ -22,18 +23,18 @@ class Launcher:
     def __init__(self, port: int) -> None:
         self.port = port
         self.log = Path(tempfile.gettempdir()) / f"rtvox-engine-{port}-{os.getpid()}.log"
-        self.started = False  # by this window
+        self.started, self.pid = False, 0  # of the process that this window has started
 
-    def start(self) -> bool:
+    def start(self, flags: Sequence[str] = ()) -> bool:
         """Start an engine; return whether the process could be made. It answers over OSC when it is ready."""
         process = QProcess()
         process.setProgram(sys.executable)
-        process.setArguments(["-m", "rtvox", "engine", "--osc-port", str(self.port)])
+        process.setArguments(["-m", "rtvox", "engine", "--osc-port", str(self.port), *flags])
         process.setProcessEnvironment(QProcessEnvironment.systemEnvironment())
         process.setStandardInputFile(QProcess.nullDevice())
         process.setStandardOutputFile(str(self.log))
         process.setStandardErrorFile(str(self.log), QProcess.OpenModeFlag.Append)
-        self.started, _pid = process.startDetached()
+        self.started, self.pid = process.startDetached()
         return self.started
 
     def last_words(self) -> str:

@@ -9,8 +9,6 @@ from PyQt6.QtCore import QByteArray, QSettings
 
 from gui.theme import MODES
 
-DEVICE_KEYS = ("input", "output", "block", "rate")
-
 
 class Settings:
     """Typed access; whatever is missing or damaged reads as its default."""

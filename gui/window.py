@@ -7,8 +7,7 @@ the engine's 30 Hz, text a timer of 2 Hz. Read next: `board.py`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 from PyQt6.QtCore import Qt, QTimer
@@ -18,7 +17,8 @@ from PyQt6.QtWidgets import QMainWindow, QMessageBox
 from gui import theme
 from gui.actions import ACTIONS, NUDGES
 from gui.board import PAGES, Board
-from gui.compare import COMPARED, Compare
+from gui.caretaker import Caretaker
+from gui.compare import Compare
 from gui.launch import Launcher
 from gui.learn import Learner
 from gui.midi import Midi
@@ -26,8 +26,6 @@ from gui.remote import POLL_MS, RemoteEngine
 from gui.settings import Settings
 
 SLOW_MS = 500
-FIND_MS = 800  # a running engine answers within this; after it, one is started
-START_S = 20.0  # an engine that has not answered by then has failed
 
 
 class Window(QMainWindow):
@@ -36,9 +34,8 @@ class Window(QMainWindow):
     def __init__(self, engine: RemoteEngine, settings: Settings, launcher: Launcher | None = None) -> None:
         """Build all. A launcher starts an engine if none is found; None never does."""
         super().__init__()
-        self.engine, self._settings, self._launcher = engine, settings, launcher
-        self._launched_at = -START_S
-        self._restoring = False  # the engine that comes is ours and fresh: it gets the last session's sound
+        self.engine, self._settings = engine, settings
+        self.caretaker = Caretaker(engine, settings, launcher, self)
         self.setWindowTitle("rtvox")
         self.midi = Midi(self._on_knob, self._on_key)
         self.midi.load(settings.midi)
@@ -56,7 +53,7 @@ class Window(QMainWindow):
         setup.theme.setCurrentText(settings.theme)
         setup.theme_asked.connect(self._set_theme)
         setup.forget_asked.connect(self._forget_midi)
-        self.board.banner.asked.connect(self.start_engine)
+        self.board.banner.asked.connect(self.caretaker.start)
         self.learner.chosen.connect(lambda name: self.board.banner.say(f"MIDI learn: move a knob for {name} ..."))
         self._timers = []
         for milliseconds, tick in ((POLL_MS, self._poll_midi), (SLOW_MS, self._tick)):
@@ -64,11 +61,7 @@ class Window(QMainWindow):
             timer.timeout.connect(tick)
             timer.start(milliseconds)
             self._timers.append(timer)
-        if launcher:
-            self._find = QTimer(self)
-            self._find.setSingleShot(True)
-            self._find.timeout.connect(self._start_if_alone)
-            self._find.start(FIND_MS)
+        self._tick()
         if not self.restoreGeometry(settings.geometry):
             self.resize(1280, 800)
 
@@ -100,75 +93,49 @@ class Window(QMainWindow):
             deeds[name]()
         self.board.refresh()
 
-    def start_engine(self) -> None:
-        """Start an engine; it shows up by itself when it is ready."""
-        if self._launcher and time.monotonic() - self._launched_at > START_S:
-            self._launched_at, self._restoring = time.monotonic(), True
-            if not self._launcher.start():
-                self._launched_at = -START_S
-        self._refresh()
-
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Keep what is to be kept; end an engine that this window has started, and all threads of the window."""
-        settings, mirror = self._settings, self.engine.mirror
-        settings.geometry, settings.midi = self.saveGeometry(), self.midi.dump()
-        if self.engine.online:
-            kept = {name: mirror.values[name] for name in (*COMPARED, *mirror.controls, "miss_policy")}
-            settings.sound = {"model": mirror.model, "values": kept, "device": mirror.device}
+        if event and event.spontaneous() and self.caretaker.owner and self.engine.mirror.text("state") == "running":
+            choice = self._ask_about_sound()
+            if choice == QMessageBox.StandardButton.Cancel:
+                event.ignore()
+                return
+            if choice == QMessageBox.StandardButton.No:
+                self.caretaker.disown()
+        self._settings.geometry, self._settings.midi = self.saveGeometry(), self.midi.dump()
         for timer in self._timers:
             timer.stop()
         if self.learner.on:
             self.learner.switch()
         self.midi.close()
-        if self._launcher:
-            if self._launcher.started:
-                self.engine.send("/rtvox/quit")
-            self._launcher.tidy()
+        self.caretaker.close()
         self.engine.close()
         super().closeEvent(event)
 
-    def _start_if_alone(self) -> None:
-        if not self.engine.online:
-            self.start_engine()
-
-    def _refresh(self) -> None:
-        banner = self.board.banner
-        if not self.engine.online:
-            starting = time.monotonic() - self._launched_at <= START_S
-            where = f"{self.engine.host}:{self.engine.port}"
-            words = self._launcher.last_words() if self._launcher and self._launcher.started else ""
-            if starting and "error" not in words:
-                banner.last("Starting the engine ...")
-            else:
-                self._launched_at = -START_S
-                heard = f" Its last words: {words}" if words else ""
-                offer = "Start the engine" if self._launcher else ""
-                banner.last(f"No engine answers at {where}; looking for it all the time.{heard}", offer)
-        self.board.refresh()
+    def _ask_about_sound(self) -> QMessageBox.StandardButton:
+        """Ask whether a user who closes the window wants the sound to end: it may have been a slip of the hand."""
+        button = QMessageBox.StandardButton
+        box = QMessageBox(QMessageBox.Icon.Question, "rtvox", "Sound is running. Stop it?", parent=self)
+        for choice, text in ((button.Yes, "Stop it"), (button.No, "Let it run, without a window"), (button.Cancel, "")):
+            made = box.addButton(choice)
+            if made is not None and text:
+                made.setText(text)
+        box.setDefaultButton(button.Cancel)
+        return button(box.exec())
 
     def _tick(self) -> None:
-        self._refresh()
+        self.caretaker.tick()
+        if self.caretaker.starting:
+            self.board.banner.say("Starting the engine ...")
+        elif self.caretaker.trouble:
+            self.board.banner.last(self.caretaker.trouble, self.caretaker.offer)
         self.board.tick()
 
     def _on_online(self, online: bool) -> None:
-        banner = self.board.banner
+        self.board.banner.last("")
         if online:
-            banner.last("")
-            banner.say(f"Connected to the engine at {self.engine.host}:{self.engine.port}.")
-            if self._restoring:
-                self._restore_sound()
-            self._restoring, self._launched_at = False, -START_S
-        self._refresh()
-
-    def _restore_sound(self) -> None:
-        sound = self._settings.sound
-        device, model, values = (sound.get(key) for key in ("device", "model", "values"))
-        if isinstance(device, dict) and device.get("block"):
-            names = (str(device.get("input", "")), str(device.get("output", "")))
-            if any(names):
-                self.engine.send("/rtvox/device", *names, int(device["block"]), int(device.get("rate", 0)))
-        if isinstance(model, str) and isinstance(values, Mapping):
-            self.engine.apply(model, {str(k): float(v) for k, v in values.items() if isinstance(v, int | float)})
+            self.board.banner.say(f"Connected to the engine at {self.engine.host}:{self.engine.port}.")
+        self._tick()
 
     def _on_done(self, command: str, results: list[object]) -> None:
         said = {

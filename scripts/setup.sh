@@ -1,15 +1,16 @@
 #!/bin/sh
-# Prepare a machine for one of the Makefile's jobs. Usage: scripts/setup.sh run|live|test
+# Prepare a machine for one of the Makefile's jobs. Usage: scripts/setup.sh run|live|gui|test
 #
 #   run    .venv with rtvox and its pictures: never torch (make demo)
 #   live   the same, and PortAudio must be there (make live)
+#   gui    .venv-gui with the window, MIDI and PortAudio (make gui)
 #   test   .venv-dev with every extra, and the audio systems that the tests play through (make test)
 #
 # Missing Debian packages are installed with apt when this is root or sudo asks for no password; otherwise one line
 # says what to run. Nothing else outside the project's folder is touched.
 set -eu
 cd "$(dirname "$0")/.."
-job=${1:?usage: scripts/setup.sh run|live|test}
+job=${1:?usage: scripts/setup.sh run|live|gui|test}
 
 note() { printf 'rtvox setup: %s\n' "$*" >&2; }
 die() { note "$*"; exit 1; }
@@ -59,8 +60,9 @@ has_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
 
 case $job in
     run | live) venv=.venv extras=plot ;;
+    gui) venv=.venv-gui extras=plot,gui,midi ;;
     test) venv=.venv-dev extras=plot,gui,train,dev ;;
-    *) die "no such job: $job; usage: scripts/setup.sh run|live|test" ;;
+    *) die "no such job: $job; usage: scripts/setup.sh run|live|gui|test" ;;
 esac
 python=$(find_python)
 
@@ -68,6 +70,13 @@ packages=
 has_portaudio || packages=libportaudio2
 # Debian has venv's pip (ensurepip) in a package of its own.
 has_venv || packages="$packages $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+if [ "$job" = gui ] || [ "$job" = test ]; then # what Qt's wheel leaves to the system, and letters to write with
+    packages="$packages $(missing_packages libgl1 libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core)"
+fi
+if [ "$job" = gui ]; then # its X11 part
+    packages="$packages $(missing_packages libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 \
+        libxcb-render-util0 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0)"
+fi
 if [ "$job" = test ]; then # the audio systems and recorders that the tests play through, and a band to play
     packages="$packages $(missing_packages jackd2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils ecasound \
         fluidsynth fluid-soundfont-gm musescore-general-soundfont-small)"
