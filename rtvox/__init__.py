@@ -20,7 +20,8 @@ The files by job:
   `loopback` (the measurement)
 * steering it from elsewhere: `session` (an engine by name), `presets`, `file_names`; `osc` (OscClient, packets),
   `osc_tree` (all addresses), `osc_commands` (what they do), `osc_server` and `osc_peers` (UDP, TCP), `osc_query`
-* the command line: `__main__`, `commands`; what it calls: `convert`, `bench`, `demo`, `report`
+* the command line: `__main__`, `commands`; what it calls: `convert`, `bench`, `demo`, `report`,
+  `patches` (examples for Pure Data and Max)
 
 Importing this package imports none of them, so that training can take `rtvox.features` without the runtime's libraries.
 Read in this order: README.md, `stage`, `engine`, `features`, tests/test_streaming.py.

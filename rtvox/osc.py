@@ -31,6 +31,7 @@ Receive = Callable[[str, list[Value]], None]  # called with address and values, 
 MAX_PACKET = 8192  # bytes taken from others: hundreds of controls in one bundle; SuperCollider's own limit
 MAX_DATAGRAM = 65507  # bytes of one UDP datagram, what we may send
 MAX_DEPTH = 8  # bundles in bundles
+MAX_ADDRESS = 256  # characters; ours have 40 at most
 CALL_TIMEOUT_S = 30.0  # a model from a slow disk, a device that must be tried twice
 SLIP_END = bytes(slip_frame.END)
 _BUNDLE = b"#bundle\0"
@@ -202,7 +203,7 @@ class OscClient:
 
 def _message(part: bytes) -> tuple[str, list[Value]]:
     tags = part[(part.find(b"\0") | 3) + 1 :].partition(b"\0")[0]
-    if not part.startswith(b"/") or (tags and not tags.startswith(b",")) or tags.strip(_TYPES):
+    if part[:1] != b"/" or part.find(b"\0") > MAX_ADDRESS or (tags and not tags.startswith(b",")) or tags.strip(_TYPES):
         raise OscError("not an OSC message")
     try:
         message = OscMessage(part)

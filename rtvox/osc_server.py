@@ -32,8 +32,10 @@ from rtvox.osc_commands import Commands, Message
 from rtvox.osc_peers import Connection, Peer, Subscribers, UdpPeer
 from rtvox.osc_query import describe
 from rtvox.osc_tree import METER_HZ, PORT, STATUS_HZ
+from rtvox.realtime import CONTROL_PRIORITY, raise_priority
 
 BATCH = 32  # datagrams taken before anything else gets its turn
+BREATH_S = 0.001  # after a full batch: a flood is taken at 30 000 a second, and leaves time to others
 MAX_QUEUE = 64  # asynchronous commands that wait
 MAX_SCHEDULED, MAX_AHEAD_S = 4096, 60.0  # messages of bundles for later
 MAX_CONNECTIONS = 16
@@ -122,6 +124,7 @@ class OscServer:
         self._selector.close()
 
     def _serve(self) -> None:
+        raise_priority(CONTROL_PRIORITY)
         next_tick = time.monotonic()
         while self._open:
             now = time.monotonic()
@@ -143,6 +146,7 @@ class OscServer:
                 return
             if self._may(address[0]):
                 self._packet(self._subscribers.known(UdpPeer(self._udp, address)), packet)
+        time.sleep(BREATH_S)
 
     def _may(self, address: str) -> bool:
         ip = ip_address(address.partition("%")[0])
@@ -248,6 +252,7 @@ class OscServer:
     # What follows, up to the next comment, runs in the worker thread.
 
     def _work(self) -> None:
+        raise_priority(CONTROL_PRIORITY)
         while job := self._jobs.get():
             job()
 

@@ -18,6 +18,9 @@ SWITCH_INTERVAL_S = 1e-4
 # converter, whose output it can do without.
 AUDIO_PRIORITY = 15
 CONVERTER_PRIORITY = 10
+# Of the thread that serves OSC, below both. Not for its own sake: the converter waits for the interpreter while this
+# thread has it, so it must not be put aside for other programs meanwhile.
+CONTROL_PRIORITY = 5
 
 _lock = threading.Lock()
 _holders = 0
@@ -32,7 +35,7 @@ def hold() -> None:
         if _holders == 1:
             _before = (gc.isenabled(), sys.getswitchinterval())
             gc.disable()
-            gc.freeze()  # not collected first: with large libraries loaded that takes 0.2 s, and a device may run already
+            gc.freeze()  # not collected first: with large libraries that takes 0.2 s, and a device may run already
             sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 

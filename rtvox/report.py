@@ -16,6 +16,7 @@ from rtvox.manifest import SAMPLE_RATE, Manifest
 from rtvox.model_file import list_models, model_folders
 from rtvox.osc_tree import ANSWERS, COMMANDS, LISTS, STATE, STATUS, STREAMS, Address, param_addresses
 from rtvox.params import PARAMS, Param
+from rtvox.patches import max_patch, pd_patch, supercollider_controls
 
 
 def find_models() -> tuple[dict[Path, Manifest], list[ModelFileError]]:
@@ -143,7 +144,11 @@ def generated_pages(root: Path) -> dict[Path, str]:
     osc, groups = root / "docs" / "osc.md", {"answers": ANSWERS, "state": STATE, "lists": LISTS}
     groups |= {"commands": COMMANDS, "params": param_addresses(), "status": STATUS, "streams": STREAMS}
     addresses = {name: addresses_table(rows) for name, rows in groups.items()}
+    scd = root / "examples" / "rtvox.scd"
     return {
+        root / "examples" / "rtvox.pd": pd_patch(),
+        root / "examples" / "rtvox.maxpat": max_patch(),
+        scd: regenerate(scd.read_text(encoding="utf-8"), {"controls": supercollider_controls()}),
         osc: regenerate(osc.read_text(encoding="utf-8"), addresses),
         readme: regenerate(readme.read_text(encoding="utf-8"), tables),
         checkpoints: regenerate(checkpoints.read_text(encoding="utf-8"), proof),
@@ -154,7 +159,7 @@ def main() -> int:
     """Write the generated tables of the project anew."""
     root = Path(__file__).resolve().parent.parent
     for path, text in generated_pages(root).items():
-        changed = path.read_text(encoding="utf-8") != text
+        changed = not path.exists() or path.read_text(encoding="utf-8") != text
         path.write_text(text, encoding="utf-8")
         print(f"{path.relative_to(root)}: {'updated' if changed else 'is current'}")
     return 0

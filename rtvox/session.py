@@ -23,6 +23,7 @@ from rtvox.engine import Engine
 from rtvox.errors import AudioFileError, ModelFileError, ParameterError, RtvoxError
 from rtvox.file_names import clean_name, unused_path
 from rtvox.manifest import Manifest
+from rtvox.model_file import model_folders
 from rtvox.params import Param, Params, find_param
 from rtvox.presets import DeviceChoice, Preset, PresetFolder
 from rtvox.report import find_models
@@ -75,6 +76,7 @@ class Session:
         self._recordings = recordings or Path(platformdirs.user_music_dir()) / "rtvox"
         self._open_device, self._check_device = open_device, check_device
         self.models: dict[str, tuple[Path, Manifest]] = {}
+        self._seen: dict[Path, tuple[int, int]] | None = None  # time and size of the models' files
         self._presets: tuple[str, ...] = ()
         self.look_again()
 
@@ -84,8 +86,12 @@ class Session:
         self.engine.set(name, param.parse(value) if isinstance(value, str) else _as_meant(param, value))
 
     def look_again(self) -> None:
-        """See which models and presets there are now."""
-        self.models = {path.stem: (path, manifest) for path, manifest in find_models()[0].items()}
+        """See which models and presets there are now; models are read only if a file has changed."""
+        files = [path for folder in model_folders() for path in folder.glob("*.onnx")]
+        seen = {path: (stat.st_mtime_ns, stat.st_size) for path in files if (stat := path.stat())}
+        if seen != self._seen:
+            self._seen = seen
+            self.models = {path.stem: (path, manifest) for path, manifest in find_models()[0].items()}
         self._presets = tuple(self.presets.names())
 
     def load_model(self, name: str) -> None:

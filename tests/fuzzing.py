@@ -1,0 +1,109 @@
+"""Hostile datagrams, drawn by hypothesis: malformed, truncated, too long, nested, or OSC that asks for what is not."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from steering import Played, serving
+
+from rtvox.osc import MAX_DATAGRAM, OscClient, bundle, encode
+
+BATCH = 100  # datagrams per example: hypothesis takes longer to begin one than to draw one
+
+_floats = st.floats(width=32) | st.sampled_from([float("nan"), float("inf"), -1e30])
+_values = st.one_of(
+    _floats,
+    st.integers(-(2**63), 2**63 - 1),
+    st.booleans(),
+    st.binary(min_size=1, max_size=40),
+    st.sampled_from(["", "on", "é", "%n%s"]),
+)
+# What must not be hit by chance: /rtvox/quit, and what stops the sound.
+_COMMANDS = ("model", "preset/load", "notify", "get", "sync", "bypass", "device", "param/mix", "param/nix")
+_PATTERNS = (
+    "param/*",
+    "param/[a-z]*",
+    "{param,x}/mix",
+    "param/*a*a*a*a",
+    "param/" + "{" * 30,
+    "param/[z-a]",
+    "?" * 500,
+)
+_addresses = st.sampled_from([f"/rtvox/{path}" for path in (*_COMMANDS, *_PATTERNS)] + ["/nix", "//"])
+_messages = st.builds(lambda address, values: encode(address, *values), _addresses, st.lists(_values, max_size=4))
+_bundles = st.builds(
+    lambda messages, at: bundle(messages, at), st.lists(_messages, max_size=5), st.none() | st.floats(0.0, 2e9)
+)
+
+
+def _nested(depth: int) -> bytes:
+    packet = encode("/rtvox/param/mix", 0.5)
+    for _ in range(depth):
+        packet = bundle([packet])
+    return packet
+
+
+def _damaged(packet: bytes, at: int, junk: bytes) -> bytes:
+    at %= len(packet) + 1
+    return packet[:at] + junk + packet[at + len(junk) :]
+
+
+def _truncated(packet: bytes, at: int) -> bytes:
+    return packet[: at % (len(packet) + 1)]
+
+
+DATAGRAMS = st.one_of(
+    st.binary(max_size=64),
+    st.builds(
+        lambda tags: b"/rtvox/param/mix\0\0\0\0," + tags, st.text("ifsbhdtTFNI[]rmSc\0", max_size=40).map(str.encode)
+    ),
+    _messages,
+    _bundles,
+    st.builds(_nested, st.integers(0, 300)),
+    st.builds(_truncated, _messages | _bundles, st.integers(0, 400)),
+    st.builds(_damaged, _messages | _bundles, st.integers(0, 400), st.binary(min_size=1, max_size=8)),
+    st.builds(
+        lambda size, filler: filler * size,
+        st.sampled_from([8193, 16000, MAX_DATAGRAM]),
+        st.sampled_from([b"/", b"\0", b"#"]),
+    ),
+    st.builds(
+        lambda size: b"#bundle\0" + bytes(8) + size.to_bytes(4, "big", signed=True) + b"/a\0\0", st.integers(-100, 100)
+    ),
+)
+
+
+def flood(count: int, reserve_ms: float = 0.0) -> Played:
+    """Send so many hostile datagrams to an engine that plays; it must answer at the end."""
+    with serving(reserve_ms) as (port, played), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+
+        @settings(
+            max_examples=max(1, count // BATCH),
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(st.lists(DATAGRAMS, min_size=BATCH, max_size=BATCH))
+        def send(datagrams: list[bytes]) -> None:
+            for datagram in datagrams:
+                if b"quit" in datagram or b"stop" in datagram or b"record" in datagram:
+                    continue
+                sock.sendto(datagram, ("127.0.0.1", port))
+            time.sleep(0.001)
+
+        send()
+        with OscClient("127.0.0.1", port) as client:
+            client.call("/rtvox/get", "/rtvox/version", timeout_s=20.0)
+    return played[0]
+
+
+def tcp_flood(port: int, count: int) -> None:
+    """Open connections that say nonsense, or nothing."""
+    for number in range(count):
+        with socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.sendall(os.urandom(number % 200) if number % 3 else b"\xc0" + os.urandom(300) + b"\xc0")
