@@ -35,6 +35,7 @@ MAX_ADDRESS = 256  # characters; ours have 40 at most
 CALL_TIMEOUT_S = 30.0  # a model from a slow disk, a device that must be tried twice
 SLIP_END = bytes(slip_frame.END)
 _BUNDLE = b"#bundle\0"
+_SIZES = {ord("i"): 4, ord("f"): 4, ord("h"): 8, ord("d"): 8}
 _TYPES = b",ifhdsbrmtTFN[]"  # what python-osc reads; it logs every other letter, which a flood must not make it do
 
 
@@ -202,9 +203,15 @@ class OscClient:
 
 
 def _message(part: bytes) -> tuple[str, list[Value]]:
-    tags = part[(part.find(b"\0") | 3) + 1 :].partition(b"\0")[0]
-    if part[:1] != b"/" or part.find(b"\0") > MAX_ADDRESS or (tags and not tags.startswith(b",")) or tags.strip(_TYPES):
+    at = (part.find(b"\0") | 3) + 1
+    tags = part[at:].partition(b"\0")[0]
+    if part[:1] != b"/" or at > MAX_ADDRESS or (tags and not tags.startswith(b",")) or tags.strip(_TYPES):
         raise OscError("not an OSC message")
+    least = sum(_SIZES.get(tag, 0) for tag in tags)
+    if (
+        len(part) < at + (len(tags) // 4 + 1) * 4 * bool(tags) + least
+    ):  # python-osc would take zeros for what is missing
+        raise OscError("an OSC message that was cut off")
     try:
         message = OscMessage(part)
     except (MessageError, ValueError, RecursionError) as error:  # ValueError: text that is not UTF-8

@@ -29,7 +29,7 @@ import numpy as np
 from rtvox.errors import OscError, RtvoxError
 from rtvox.osc import MAX_DATAGRAM, MAX_PACKET, Value, bundle, decode, encode
 from rtvox.osc_commands import Commands, Message
-from rtvox.osc_peers import Connection, Peer, Subscribers, UdpPeer
+from rtvox.osc_peers import MAX_UNSENT, Connection, Peer, Subscribers, UdpPeer
 from rtvox.osc_query import describe
 from rtvox.osc_tree import METER_HZ, PORT, STATUS_HZ
 from rtvox.realtime import CONTROL_PRIORITY, raise_priority
@@ -131,12 +131,15 @@ class OscServer:
             due = next_tick if self._subscribers else now + 1.0
             if self._scheduled:
                 due = min(due, now + self._scheduled[0][0] - time.time())
-            for key, _ in self._selector.select(max(0.0, due - now)):
-                key.data()
-            self._run_scheduled()
-            if self._subscribers and time.monotonic() >= next_tick:
-                self._tick()
-                next_tick = max(next_tick + 1.0 / METER_HZ, time.monotonic())
+            try:
+                for key, _ in self._selector.select(max(0.0, due - now)):
+                    key.data()
+                self._run_scheduled()
+                if self._subscribers and time.monotonic() >= next_tick:
+                    next_tick = max(next_tick + 1.0 / METER_HZ, time.monotonic())
+                    self._tick()
+            except Exception as error:  # a mistake of ours; we go on listening
+                self._commands.session.fault = f"OSC: {type(error).__name__}: {error}"
 
     def _receive(self) -> None:
         for _ in range(BATCH):
@@ -166,6 +169,7 @@ class OscServer:
             min(self._connections, key=lambda known: known.heard).close()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_UNSENT)
         connection = Connection(sock, self._selector, self._packet, self._query, self._gone)
         self._connections.add(connection)
 
@@ -254,7 +258,10 @@ class OscServer:
     def _work(self) -> None:
         raise_priority(CONTROL_PRIORITY)
         while job := self._jobs.get():
-            job()
+            try:
+                job()
+            except Exception as error:  # a mistake of ours, or a folder that cannot be read; the next may work
+                self._commands.session.fault = f"OSC: {type(error).__name__}: {error}"
 
     def _command(self, peer: Peer, address: str, values: list[Value]) -> None:
         try:
