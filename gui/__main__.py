@@ -50,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     window = Window(engine, settings, Launcher(int(port)) if engine.host in LOOPBACK else None)
     window.show()
-    return application.exec()
+    code = application.exec()
+    del window  # before the application, or Qt crashes on its way out
+    return code
 
 
 if __name__ == "__main__":

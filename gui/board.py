@@ -14,6 +14,7 @@ from PyQt6.QtWidgets import QBoxLayout, QHBoxLayout, QSizePolicy, QStackedWidget
 
 from gui.banner import Banner
 from gui.cards import Cards
+from gui.controls import OscTip
 from gui.figures import LATENCY_PARTS, Figures, LatencyBar, StateLamp
 from gui.history import History
 from gui.midi import Midi
@@ -89,7 +90,8 @@ class Board(QWidget):
         spectra = QVBoxLayout()
         spectra.setContentsMargins(3, 3, 3, 3)
         spectra.setSpacing(3)
-        for image in self.spectra.values():
+        for side, image in self.spectra.items():
+            OscTip(image, f"/rtvox/spectrum/{side}", f"Ten seconds of the {side}, 0 to 24 kHz on the mel scale.")
             spectra.addWidget(image)
         for page in (panel(spectra), self.setup, self.history):
             self.pages.addWidget(page)

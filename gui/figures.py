@@ -158,16 +158,18 @@ class Figures(QWidget):
         row.setSpacing(18)
         for figure in (self.latency, self.load, self.p99, self.misses):
             row.addWidget(figure)
-        self._seen, self._missed_at = 0.0, -RECENT_S
+        self._seen: float | None = None  # misses when last looked at
+        self._missed_at = -RECENT_S
 
     def show_status(self, mirror: Mirror, online: bool) -> None:
         """Write what the status says, or dashes if nobody is there."""
-        if not online:
+        if not online or not mirror.status:
+            self._seen = None
             for figure in (self.latency, self.load, self.p99, self.misses):
                 figure.show_text("-", "dim")
             return
         load, p99, misses = mirror.number("load"), mirror.number("compute/p99"), mirror.number("misses")
-        if misses > self._seen:
+        if self._seen is not None and misses > self._seen:
             self._missed_at = time.monotonic()
         self._seen = misses
         recent = time.monotonic() - self._missed_at < RECENT_S

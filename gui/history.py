@@ -36,7 +36,9 @@ class History(QWidget):
         QVBoxLayout(self).setContentsMargins(0, 0, 0, 0)
 
     def add(self, mirror: Mirror) -> None:
-        """Take in the status of now."""
+        """Take in the status of now, if one has come."""
+        if not mirror.status:
+            return
         misses = mirror.number("misses")
         new = 0.0 if self._misses is None else max(0.0, misses - self._misses)  # a restarted engine counts from 0
         self._misses = misses
@@ -70,17 +72,19 @@ class History(QWidget):
         layout.addWidget(self._plots)
         self._curves = []
         for number, (title, tone, floor) in enumerate(ROWS):
-            plot = self._plots.addPlot(row=number, col=0)
-            plot.setTitle(title, color=c.text, size="11pt")
-            plot.setMouseEnabled(False, False)
-            plot.setMenuEnabled(False)
-            plot.hideButtons()
-            plot.setLimits(yMin=0.0, minYRange=floor)
-            plot.setXRange(-MINUTES, 0, padding=0)
-            plot.getAxis("left").setWidth(44)
-            plot.getAxis("bottom").setStyle(showValues=number == len(ROWS) - 1)
-            for side in ("left", "bottom"):
-                plot.getAxis(side).setPen(c.line)
-                plot.getAxis(side).setTextPen(c.dim)
-            self._curves.append(plot.plot(pen=pg.mkPen(getattr(c, tone), width=2), antialias=False))
-        plot.setLabel("bottom", "minutes", color=c.dim)
+            # Not pyqtgraph's PlotItem: it makes a dozen menus that nobody owns.
+            view = self._plots.addViewBox(row=2 * number + 1, col=1, enableMenu=False, enableMouse=False)
+            view.setLimits(yMin=0.0, minYRange=floor)
+            view.setXRange(-MINUTES, 0, padding=0)
+            self._plots.addLabel(title, row=2 * number, col=1, color=c.text, size="11pt", bold=True, justify="left")
+            sides = {"left": (2 * number + 1, 0), "bottom": (2 * len(ROWS), 1)}
+            for side in ("left",) if number < len(ROWS) - 1 else sides:
+                axis = pg.AxisItem(side, pen=c.line, textPen=c.dim)
+                axis.linkToView(view)
+                if side == "left":
+                    axis.setWidth(44)  # so that the plots stand exactly one above the other
+                self._plots.addItem(axis, *sides[side])
+            curve = pg.PlotCurveItem(pen=pg.mkPen(getattr(c, tone), width=2))
+            view.addItem(curve)
+            self._curves.append(curve)
+        axis.setLabel("minutes", color=c.dim)

@@ -108,7 +108,9 @@ class Strip(QWidget):
             fader = self.faders[name] = Fader(PARAMS[name], title, "source" if side == "input" else "sink")
             binder.bind(fader, PARAMS[name], key)
             column.addWidget(fader)
-        if side == "input":
+        if side == "output":
+            OscTip(self.meter, "/rtvox/meters", "Peak and rms; click the figure to end a clip.")
+        else:
             binder.bind(self.meter, PARAMS["gate_threshold"], "; '")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

@@ -52,7 +52,7 @@ class RemoteEngine(QObject):
         self.waiting: list[str] = []
         self._touched: dict[str, float] = {}  # control -> when it was changed here, for HOLD_S
         self._held: dict[str, float] = {}  # control of those -> what the engine has said since
-        self._wishes: dict[str, float] = {}  # values for the controls of a model that is being loaded
+        self._wishes: tuple[str, dict[str, float]] = "", {}  # a model that is being loaded, values for its controls
         # Filled by the client's thread, emptied by `poll`: a deque may be used from two threads.
         self._queue: deque[tuple[str, list[Value]]] = deque(maxlen=QUEUE)
         self._client = OscClient(host, port, lambda address, values: self._queue.append((address, values)))
@@ -97,7 +97,7 @@ class RemoteEngine(QObject):
         """Ask for a model and values; those of its own controls are sent when it has been loaded."""
         for name in values.keys() & PARAMS.keys():
             self.set_param(name, values[name])
-        self._wishes = {name: value for name, value in values.items() if name not in PARAMS}
+        self._wishes = model, {name: value for name, value in values.items() if name not in PARAMS}
         if model == self.mirror.model:
             self._grant()
         else:
@@ -120,6 +120,8 @@ class RemoteEngine(QObject):
                 self._analyse(address, values)
             else:
                 topics[self._take(address, values)] = None
+        if "model" in topics and self.mirror.model == self._wishes[0]:
+            self._grant()
         for name, at in list(self._touched.items()):
             if time.monotonic() - at >= HOLD_S:
                 self._settle(name)
@@ -182,13 +184,15 @@ class RemoteEngine(QObject):
             self.done.emit(command, results)
         else:
             self.failed.emit(command, str(results[0]) if results else "")
-        if command == "/rtvox/model":
-            self._grant() if done else self._wishes.clear()
+        if command == "/rtvox/model" and not done:
+            self._wishes = "", {}
 
     def _grant(self) -> None:
-        for name in self._wishes.keys() & self.mirror.controls.keys():
-            self.set_param(name, self._wishes[name])
-        self._wishes = {}
+        """Ask for the values that were wished for the controls of the model in use."""
+        _, wishes = self._wishes
+        for name in wishes.keys() & self.mirror.controls.keys():
+            self.set_param(name, wishes[name])
+        self._wishes = "", {}
 
     def _analyse(self, address: str, values: list[Value]) -> None:
         if values and isinstance(values[0], bytes) and len(values[0]) % 4 == 0:

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from PyQt6.QtCore import pyqtSignal
 from PyQt6.QtWidgets import QComboBox, QGridLayout, QHBoxLayout, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
-from gui.controls import Choice, OscTip, label
+from gui.controls import Choice, Fader, OscTip, label
 from gui.midi import Midi
 from gui.panels import Binder, action_button, panel
 from gui.remote import RemoteEngine
 from gui.theme import MODES, font
 from rtvox.params import PARAMS, Switch
 
+# Controls that are always in sight; this page has all others, also those to come.
+ON_STAGE = ("input_gain", "gate_threshold", "mix", "output_gain", "ceiling", "bypass", "mute")
 ALL_HOSTS = "All"
 BLOCKS = (32, 64, 128, 256, 512, 1024)
 RATES = (0, 44100, 48000, 88200, 96000)  # Hz; 0 is the devices' own
@@ -139,21 +141,23 @@ class Setup(QScrollArea):
         self.theme = QComboBox()
         self.theme.addItems(MODES)
         self.theme.textActivated.connect(self.theme_asked)
-        policy = PARAMS["miss_policy"]
-        assert isinstance(policy, Switch)
-        self.miss_policy = Choice(policy)
-        binder.bind(self.miss_policy, policy)
+        self.rest: dict[str, Choice | Fader] = {}
+        for name in PARAMS.keys() - set(ON_STAGE):
+            row = PARAMS[name]
+            self.rest[name] = Choice(row) if isinstance(row, Switch) else Fader(row)
+            binder.bind(self.rest[name], row)
         self.quit = QPushButton("End the engine")
         self.quit.clicked.connect(lambda: engine.send("/rtvox/quit"))
         OscTip(self.quit, "/rtvox/quit", "Stop the sound and end the engine's process.")
         groups = QHBoxLayout()
         groups.setContentsMargins(16, 12, 16, 12)
         groups.setSpacing(28)
-        midi_parts = (self.learn, self.rescan, self.forget, self.midi_note)
-        left = _column(("Devices", (self.devices,)), ("Engine", (self.message, self.miss_policy, self.quit)))
-        right = _column(("MIDI", midi_parts), ("Looks", (self.theme,)))
-        groups.addLayout(left, 3)
-        groups.addLayout(right, 2)
+        midi_parts = (self.midi_note, self.learn, self.rescan, self.forget)
+        rest = tuple(self.rest[name] for name in PARAMS if name in self.rest)
+        groups.addLayout(_column(("Devices", (self.devices,)), ("MIDI", midi_parts)), 3)
+        groups.addLayout(
+            _column(("Conversion", rest), ("Looks", (self.theme,)), ("Engine", (self.message, self.quit))), 2
+        )
         self.setWidget(panel(groups))
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)

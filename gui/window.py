@@ -193,9 +193,13 @@ class Window(QMainWindow):
             self.board.presets.names.setFocus()
 
     def _switch_learning(self) -> None:
-        self.learner.switch()
+        if not self.learner.on and not self.midi.ports:
+            self.board.banner.say(self.midi.error or "No MIDI port is there.")
+        else:
+            self.learner.switch()
         self.board.setup.learn.setChecked(self.learner.on)
-        self.board.banner.say("MIDI learn: click a control." if self.learner.on else "MIDI learn is off.")
+        if self.learner.on:
+            self.board.banner.say("MIDI learn: click a control.")
 
     def _next_theme(self) -> None:
         modes = theme.MODES
