@@ -79,7 +79,7 @@ if [ "$job" = gui ]; then # its X11 part
 fi
 if [ "$job" = test ]; then # the audio systems and recorders that the tests play through, and a band to play
     packages="$packages $(missing_packages jackd2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils ecasound \
-        fluidsynth fluid-soundfont-gm musescore-general-soundfont-small)"
+        fluidsynth fluid-soundfont-gm musescore-general-soundfont-small puredata-core supercollider-language)"
 fi
 if [ -n "${packages# }" ] && ! apt_install $packages; then
     # Files are converted without PortAudio, too.
