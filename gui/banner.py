@@ -20,6 +20,7 @@ class Banner(QWidget):
     """
 
     asked = pyqtSignal()
+    shown = pyqtSignal(bool)  # whether there is anything to read
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +80,9 @@ class Banner(QWidget):
             self.label.setText(text)
         self.button.setText(self._offer)
         self.button.setVisible(bool(lasting and self._offer))
-        self.setVisible(bool(text))
+        if self.isHidden() == bool(text):
+            self.setVisible(bool(text))
+            self.shown.emit(bool(text))
 
     def _dismiss(self) -> None:
         if self._lasting and self._lasting != self._dismissed:

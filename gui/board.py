@@ -48,6 +48,7 @@ class Board(QWidget):
         self.page_buttons = {name: action_button(name, name.capitalize(), do, checkable=True) for name in PAGES}
         self.pages = QStackedWidget()
         self._lay_out()
+        self.banner.shown.connect(self.latency.setHidden)  # it takes that place, so that nothing else moves
         engine.online_changed.connect(self._on_online)
         engine.changed.connect(self._on_changed)
         engine.metered.connect(self._on_meters)

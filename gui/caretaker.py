@@ -36,6 +36,7 @@ class Caretaker(QObject):
         self._engine, self._settings, self._launcher = engine, settings, launcher
         self._started_at = -START_S
         self._plain = False  # start without the last session's sound, since it was not to be had
+        engine.online_changed.connect(self._on_online)
         if launcher:
             QTimer.singleShot(FIND_MS, self._start_if_alone)
 
@@ -62,17 +63,15 @@ class Caretaker(QObject):
                 self.start()
                 return
         if not self.starting:
-            heard = f" Its last words: {words}" if words else ""
+            heard = f" Its last words: {words}" if FAILED in words else ""
             where = f"{self._engine.host}:{self._engine.port}"
             self.trouble = f"No engine answers at {where}. The window connects by itself when one does.{heard}"
             self.offer = "Start the engine" if self._launcher else ""
 
     def close(self) -> None:
         """Keep the sound for the next time, and end the engine if this window has started it."""
-        mirror = self._engine.mirror
         if self._engine.online:
-            values = {name: mirror.values[name] for name in (*COMPARED, *mirror.controls, "miss_policy")}
-            self._settings.sound = {"model": mirror.model, "values": values, "device": mirror.device}
+            self._keep()
         if self._launcher:
             if self.owner:
                 self._engine.send("/rtvox/quit")
@@ -92,6 +91,15 @@ class Caretaker(QObject):
     def starting(self) -> bool:
         """Whether an engine has been started and has not answered yet."""
         return time.monotonic() - self._started_at < START_S
+
+    def _keep(self) -> None:
+        mirror = self._engine.mirror
+        values = {name: mirror.values[name] for name in (*COMPARED, *mirror.controls, "miss_policy")}
+        self._settings.sound = {"model": mirror.model, "values": values, "device": mirror.device}
+
+    def _on_online(self, online: bool) -> None:
+        if not online:  # if it has crashed, the next one goes on as it was
+            self._keep()
 
     def _start_if_alone(self) -> None:
         if not self._engine.online:

@@ -65,6 +65,8 @@ class Fader(QWidget):
         self._tone = tone
         self.param, self._title = param, title or param.name.replace("_", " ").capitalize()
         self.value = param.default
+        # A control that is not ramped, with whole limits, goes in whole steps: iterations, frames, a threshold in dB.
+        self._whole = param.smoothing_ms == 0.0 and param.low.is_integer() and param.high.is_integer()
         self._grip: tuple[float, float] | None = None  # where the mouse took hold: x, and the value there
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -91,18 +93,19 @@ class Fader(QWidget):
             return "off"
         if (low, high, self.param.unit) == (0.0, 1.0, ""):
             return f"{self.value:.0%}"
-        digits = 0 if high - low >= 100 else 1 if high - low > 10 else 2
+        digits = 0 if self._whole else 1 if high - low > 10 else 2
         return f"{self.value:.{digits}f} {self.param.unit}".rstrip()
 
     def _ask(self, value: float) -> None:
-        value = min(max(value, self.param.low), self.param.high)
+        value = min(max(round(value) if self._whole else value, self.param.low), self.param.high)
         if value != self.value:
             self.value = value
             self.update()
             self.asked.emit(value)
 
     def _step(self, steps: float) -> None:
-        self._ask(self.value + steps * (self.param.high - self.param.low) / STEPS)
+        step = (self.param.high - self.param.low) / STEPS
+        self._ask(self.value + steps * (max(1.0, round(step)) if self._whole else step))
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         """Take hold: the value jumps to the mouse, or with Shift stays where it is."""

@@ -72,11 +72,11 @@ class LatencyBar(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return a size at which all parts have room for their names."""
-        return QSize(560, 22)
+        return QSize(560, 34)
 
     def minimumSizeHint(self) -> QSize:
         """Return the least size at which lengths can be compared."""
-        return QSize(120, 22)
+        return QSize(120, 34)
 
     def show_parts(self, parts: dict[str, float]) -> None:
         """Draw other lengths, in ms."""
@@ -89,7 +89,7 @@ class LatencyBar(QWidget):
         """Draw the lengths."""
         c, painter, total, x = colors(), QPainter(self), sum(self.parts.values()), 0.0
         painter.fillRect(self.rect(), QColor(c.raised))
-        painter.setFont(font(9.5, bold=True))
+        painter.setFont(font(11, bold=True))
         shades = [QColor(c.source), QColor(c.sink)]
         for number, (name, ms) in enumerate((name, ms) for name, ms in self.parts.items() if ms > 0.0):
             part = QRectF(x, 0, self.width() * ms / total, self.height())

@@ -70,8 +70,10 @@ QWidget { color: $text; }
 QMainWindow, QDialog, QScrollArea, QScrollArea > QWidget > QWidget { background: $ground; }
 QFrame#panel { background: $panel; border: 1px solid $line; border-radius: 10px; }
 QLabel#caption { color: $dim; font-weight: 600; }
-QLabel#banner { background: $bad; color: $on_fill; border-radius: 8px; padding: 8px 14px; font-weight: 600; }
-QLabel#note { background: $raised; color: $text; border: 1px solid $line; border-radius: 8px; padding: 8px 14px; }
+QLabel#banner { background: $bad; color: $on_fill; border-radius: 8px; padding: 0 14px; min-height: 34px;
+    font-weight: 600; }
+QLabel#note { background: $raised; color: $text; border: 1px solid $line; border-radius: 8px; padding: 0 14px;
+    min-height: 32px; }
 QToolTip { background: $raised; color: $text; border: 1px solid $line; padding: 4px; }
 QPushButton { background: $raised; border: 1px solid $line; border-radius: 8px; padding: 6px 14px; font-weight: 600; }
 QPushButton:hover { border-color: $dim; }

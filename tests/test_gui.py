@@ -508,11 +508,14 @@ def test_it_starts_an_engine_and_again_when_that_is_killed(
     window.show()
     qtbot.waitUntil(lambda: window.engine.online, timeout=60000)
     assert window.caretaker.owner
+    window.engine.set_param("mix", 0.25)
+    qtbot.wait(round(2000 * HOLD_S))
     os.kill(launcher.pid, signal.SIGKILL)
     qtbot.waitUntil(lambda: not window.board.banner.button.isHidden(), timeout=WAIT_MS)
     assert "No engine answers" in window.board.banner.text
     qtbot.mouseClick(window.board.banner.button, LEFT)
     qtbot.waitUntil(lambda: window.engine.online, timeout=60000)
+    qtbot.waitUntil(lambda: window.engine.mirror.values["mix"] == 0.25, timeout=WAIT_MS)  # it goes on as it was
     window.engine.set_param("mix", 0.5)
     qtbot.wait(round(2000 * HOLD_S))
     window.close()

@@ -55,6 +55,8 @@ def show(port: int, began: float) -> None:
     window = Window(RemoteEngine("127.0.0.1", port), Settings())
     window.resize(1280, 800)
     window.show()
+    while not ((handle := window.windowHandle()) and handle.isExposed()):
+        application.processEvents()
     window.repaint()
     print(f"opened and painted after {time.time() - began:.2f} s", flush=True)
     used: list[float] = []
