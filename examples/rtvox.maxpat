@@ -102,8 +102,8 @@
       22
      ],
      "numinlets": 1,
-     "numoutlets": 14,
-     "text": "route /rtvox/meters /rtvox/models /rtvox/model /rtvox/done /rtvox/fail /rtvox/param/input_gain /rtvox/param/gate_threshold /rtvox/param/mix /rtvox/param/output_gain /rtvox/param/ceiling /rtvox/param/bypass /rtvox/param/mute /rtvox/param/miss_policy"
+     "numoutlets": 18,
+     "text": "route /rtvox/meters /rtvox/models /rtvox/model /rtvox/done /rtvox/fail /rtvox/param/input_gain /rtvox/param/gate_threshold /rtvox/param/mix /rtvox/param/output_gain /rtvox/param/ceiling /rtvox/param/bypass /rtvox/param/mute /rtvox/param/resynthesis /rtvox/param/phase /rtvox/param/iterations /rtvox/param/look_ahead /rtvox/param/miss_policy"
     }
    },
    {
@@ -864,7 +864,7 @@
       22
      ],
      "minimum": 0.0,
-     "maximum": 1.0,
+     "maximum": 2.0,
      "numinlets": 1,
      "numoutlets": 2
     }
@@ -876,12 +876,12 @@
      "patching_rect": [
       140,
       488,
-      268,
+      436,
       22
      ],
      "numinlets": 1,
      "numoutlets": 1,
-     "text": "miss_policy (0 (dry) or 1 (silence))"
+     "text": "resynthesis (0 (auto) or 1 (input-phase) or 2 (griffin-lim))"
     }
    },
    {
@@ -896,7 +896,7 @@
      ],
      "numinlets": 1,
      "numoutlets": 1,
-     "text": "prepend /rtvox/param/miss_policy"
+     "text": "prepend /rtvox/param/resynthesis"
     }
    },
    {
@@ -906,6 +906,312 @@
      "patching_rect": [
       320,
       512,
+      93,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "prepend set"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-59",
+     "maxclass": "toggle",
+     "patching_rect": [
+      20,
+      542,
+      24,
+      24
+     ],
+     "numinlets": 1,
+     "numoutlets": 1
+    }
+   },
+   {
+    "box": {
+     "id": "obj-60",
+     "maxclass": "flonum",
+     "patching_rect": [
+      70,
+      542,
+      60,
+      22
+     ],
+     "minimum": 0.0,
+     "maximum": 1.0,
+     "numinlets": 1,
+     "numoutlets": 2
+    }
+   },
+   {
+    "box": {
+     "id": "obj-61",
+     "maxclass": "comment",
+     "patching_rect": [
+      140,
+      542,
+      219,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "phase (0 (free) or 1 (input))"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-62",
+     "maxclass": "newobj",
+     "patching_rect": [
+      140,
+      566,
+      198,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "prepend /rtvox/param/phase"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-63",
+     "maxclass": "newobj",
+     "patching_rect": [
+      320,
+      566,
+      93,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "prepend set"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-64",
+     "maxclass": "dial",
+     "patching_rect": [
+      20,
+      596,
+      40,
+      40
+     ],
+     "min": 0.0,
+     "size": 64.0,
+     "floatoutput": 1,
+     "numinlets": 1,
+     "numoutlets": 1
+    }
+   },
+   {
+    "box": {
+     "id": "obj-65",
+     "maxclass": "flonum",
+     "patching_rect": [
+      70,
+      596,
+      60,
+      22
+     ],
+     "minimum": 0.0,
+     "maximum": 64.0,
+     "numinlets": 1,
+     "numoutlets": 2
+    }
+   },
+   {
+    "box": {
+     "id": "obj-66",
+     "maxclass": "comment",
+     "patching_rect": [
+      140,
+      596,
+      156,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "iterations (0 to 64)"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-67",
+     "maxclass": "newobj",
+     "patching_rect": [
+      140,
+      620,
+      233,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "prepend /rtvox/param/iterations"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-68",
+     "maxclass": "newobj",
+     "patching_rect": [
+      320,
+      620,
+      93,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "prepend set"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-69",
+     "maxclass": "dial",
+     "patching_rect": [
+      20,
+      650,
+      40,
+      40
+     ],
+     "min": -2.0,
+     "size": 5.0,
+     "floatoutput": 1,
+     "numinlets": 1,
+     "numoutlets": 1
+    }
+   },
+   {
+    "box": {
+     "id": "obj-70",
+     "maxclass": "flonum",
+     "patching_rect": [
+      70,
+      650,
+      60,
+      22
+     ],
+     "minimum": -2.0,
+     "maximum": 3.0,
+     "numinlets": 1,
+     "numoutlets": 2
+    }
+   },
+   {
+    "box": {
+     "id": "obj-71",
+     "maxclass": "comment",
+     "patching_rect": [
+      140,
+      650,
+      205,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "look_ahead (-2 to 3 frames)"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-72",
+     "maxclass": "newobj",
+     "patching_rect": [
+      140,
+      674,
+      233,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "prepend /rtvox/param/look_ahead"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-73",
+     "maxclass": "newobj",
+     "patching_rect": [
+      320,
+      674,
+      93,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "prepend set"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-74",
+     "maxclass": "toggle",
+     "patching_rect": [
+      20,
+      704,
+      24,
+      24
+     ],
+     "numinlets": 1,
+     "numoutlets": 1
+    }
+   },
+   {
+    "box": {
+     "id": "obj-75",
+     "maxclass": "flonum",
+     "patching_rect": [
+      70,
+      704,
+      60,
+      22
+     ],
+     "minimum": 0.0,
+     "maximum": 1.0,
+     "numinlets": 1,
+     "numoutlets": 2
+    }
+   },
+   {
+    "box": {
+     "id": "obj-76",
+     "maxclass": "comment",
+     "patching_rect": [
+      140,
+      704,
+      268,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "miss_policy (0 (dry) or 1 (silence))"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-77",
+     "maxclass": "newobj",
+     "patching_rect": [
+      140,
+      728,
+      240,
+      22
+     ],
+     "numinlets": 1,
+     "numoutlets": 1,
+     "text": "prepend /rtvox/param/miss_policy"
+    }
+   },
+   {
+    "box": {
+     "id": "obj-78",
+     "maxclass": "newobj",
+     "patching_rect": [
+      320,
+      728,
       93,
       22
      ],
@@ -1692,6 +1998,294 @@
      ],
      "destination": [
       "obj-55",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-59",
+      0
+     ],
+     "destination": [
+      "obj-60",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-60",
+      0
+     ],
+     "destination": [
+      "obj-62",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-62",
+      0
+     ],
+     "destination": [
+      "obj-2",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-6",
+      13
+     ],
+     "destination": [
+      "obj-63",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-63",
+      0
+     ],
+     "destination": [
+      "obj-59",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-63",
+      0
+     ],
+     "destination": [
+      "obj-60",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-64",
+      0
+     ],
+     "destination": [
+      "obj-65",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-65",
+      0
+     ],
+     "destination": [
+      "obj-67",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-67",
+      0
+     ],
+     "destination": [
+      "obj-2",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-6",
+      14
+     ],
+     "destination": [
+      "obj-68",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-68",
+      0
+     ],
+     "destination": [
+      "obj-64",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-68",
+      0
+     ],
+     "destination": [
+      "obj-65",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-69",
+      0
+     ],
+     "destination": [
+      "obj-70",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-70",
+      0
+     ],
+     "destination": [
+      "obj-72",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-72",
+      0
+     ],
+     "destination": [
+      "obj-2",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-6",
+      15
+     ],
+     "destination": [
+      "obj-73",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-73",
+      0
+     ],
+     "destination": [
+      "obj-69",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-73",
+      0
+     ],
+     "destination": [
+      "obj-70",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-74",
+      0
+     ],
+     "destination": [
+      "obj-75",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-75",
+      0
+     ],
+     "destination": [
+      "obj-77",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-77",
+      0
+     ],
+     "destination": [
+      "obj-2",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-6",
+      16
+     ],
+     "destination": [
+      "obj-78",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-78",
+      0
+     ],
+     "destination": [
+      "obj-74",
+      0
+     ]
+    }
+   },
+   {
+    "patchline": {
+     "source": [
+      "obj-78",
+      0
+     ],
+     "destination": [
+      "obj-75",
       0
      ]
     }

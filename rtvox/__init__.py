@@ -3,12 +3,15 @@
 The data path, one hop of 256 samples (5.33 ms) at a time::
 
     mic -> callback -> Timeline -> gain, gate -> Analyzer -> OnnxStage -> Synthesizer
+                                               (mel: Analyzer -> LogMel -> OnnxStage -> MelInverse -> GriffinLim)
         -> dry/wet, gain, limiter -> Timeline -> callback -> speaker, virtual device or file
 
 The files by job:
 
 * the contract: `stage` (Stage, Pipeline, prefill), `errors` (RtvoxError and its children)
-* signal: `features` (FeatureSpec, log_mel), `stft` (Analyzer, Synthesizer), `levels` (gain, gate, limiter, meters)
+* signal: `features` (FeatureSpec, log_mel), `stft` (Analyzer, Synthesizer), `mel` (LogMel, MelInverse),
+  `griffin_lim` (GriffinLim: sound from magnitudes alone), `synthesis` (which of them makes the sound), `levels` (gain,
+  gate, limiter, meters)
 * models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself), `golden` (its proof),
   `onnx_stage` (OnnxStage, a network as a stage)
 * the machine: `engine` (Engine), `status` (Status, Latency), `params` (PARAMS, the table of controls), `player` (the

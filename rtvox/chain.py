@@ -7,18 +7,22 @@ In: a hop at 48 kHz. Out: the same moment three times: converted (wet), as it we
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from rtvox.errors import ModelFileError, RtvoxError
-from rtvox.features import Array, FeatureSpec
+from rtvox.errors import ModelFileError, ParameterError, RtvoxError
+from rtvox.features import MEL_SPEC, Array, FeatureSpec
+from rtvox.griffin_lim import GriffinLim
 from rtvox.levels import Delay, Ramp
+from rtvox.manifest import Manifest
+from rtvox.mel import LogMel, MelInverse
 from rtvox.model_file import find_model, load_model
 from rtvox.onnx_stage import OnnxStage, Provider
 from rtvox.params import Param, Params
 from rtvox.stage import Pipeline, Stage
 from rtvox.stft import Analyzer, Synthesizer
+from rtvox.synthesis import wanted_synthesis
 
 NO_MODEL = "none"  # the name under which analysis and synthesis alone can be loaded
 WARM_UP_HOPS = 50  # as many as onnx_stage.py uses: caches, FFT plans and the arena are settled by then
@@ -32,6 +36,8 @@ class Chain:
         pipeline: the wet path; `bench` puts timed stages in place of its own.
         delay: samples at 48 kHz beyond the hop, the same for wet, dry and raw.
         look_ahead: the part of it that the network asks for.
+        synthesis: what makes the sound, and its look-ahead in frames.
+        manifest: of the model; None without one.
         controls: the model's own.
         message: what the user should know about how it runs; often empty.
         faults: returns how many hops so far were not numbers, and became silence.
@@ -44,12 +50,16 @@ class Chain:
         hop: int,
         *,
         look_ahead: int = 0,
+        synthesis: tuple[str, int] = ("istft", 0),
+        manifest: Manifest | None = None,
+        follow: Callable[[Params], None] | None = None,
         controls: Sequence[Param] = (),
         set_control: Callable[[str, float], None] | None = None,
         message: str = "",
         faults: Callable[[], int] = lambda: 0,
     ) -> None:
         self.name, self.hop, self.delay, self.look_ahead = name, hop, pipeline.delay, look_ahead
+        self.synthesis, self.manifest, self._follow = synthesis, manifest, follow or _ignore
         self.controls, self.message, self.faults = tuple(controls), message, faults
         self.pipeline = pipeline
         self._set_control = set_control
@@ -62,6 +72,8 @@ class Chain:
             before, value = ramp.advance(params.target(name, ramp.value) if params else ramp.value)
             if value != before and self._set_control:
                 self._set_control(name, value)
+        if params:
+            self._follow(params)
         return self.pipeline.process(x), self._dry.process(x), self._raw.process(raw)
 
     def reset(self) -> None:
@@ -85,6 +97,7 @@ class Chain:
             ramp.jump(params.target(name, ramp.value))
             if self._set_control:
                 self._set_control(name, ramp.value)
+        self._follow(params)
 
 
 def pass_through(spec: FeatureSpec) -> Chain:
@@ -92,13 +105,30 @@ def pass_through(spec: FeatureSpec) -> Chain:
     return Chain(NO_MODEL, Pipeline([Analyzer(spec), Synthesizer(spec)]), spec.hop)
 
 
-def build_chain(model: str | os.PathLike[str] | None, spec: FeatureSpec, provider: Provider = "auto") -> Chain:
+def build_chain(
+    model: str | os.PathLike[str] | None,
+    spec: FeatureSpec,
+    provider: Provider = "auto",
+    settings: Mapping[str, float] | None = None,
+) -> Chain:
     """Load a model by name or path, and return its chain; None and "none" give analysis and synthesis alone.
 
-    Raises: ModelFileError if the file is no model, cannot run here, or works on hops of another length than spec's.
+    Args:
+        settings: see `wanted_synthesis`.
+
+    Raises: ModelFileError if the file is no model, cannot run here, or works on hops of another length than spec's;
+        ParameterError if no model is asked for with Griffin-Lim on hops of another length than MEL_SPEC's.
     """
     if model is None or str(model) == NO_MODEL:
-        return pass_through(spec)
+        synthesis = wanted_synthesis(None, settings or {})
+        if synthesis[0] == "istft":
+            return pass_through(spec)
+        if spec.hop != MEL_SPEC.hop:
+            raise ParameterError(
+                f"resynthesis=griffin-lim without a model: needs hops of {MEL_SPEC.hop}, not {spec.hop}"
+            )
+        stages, follow = _mel_stages(MEL_SPEC, None, synthesis)
+        return Chain(NO_MODEL, Pipeline(stages), spec.hop, synthesis=synthesis, follow=follow)
     file = load_model(find_model(os.fspath(model)))
     manifest = file.manifest
     if manifest.features.hop != spec.hop:
@@ -106,14 +136,45 @@ def build_chain(model: str | os.PathLike[str] | None, spec: FeatureSpec, provide
             f"{file.path}: works on hops of {manifest.features.hop} samples, the engine runs on {spec.hop}: "
             "needs an engine started with the model's own FeatureSpec"
         )
-    stage = OnnxStage(file, provider)
+    network = OnnxStage(file, provider)
+    synthesis = wanted_synthesis(manifest, settings or {})
+    if manifest.role == "mel":
+        stages, follow = _mel_stages(manifest.features, network, synthesis)
+    else:
+        stages, follow = [Analyzer(manifest.features), network, Synthesizer(manifest.features)], _ignore
     return Chain(
         manifest.name,
-        Pipeline([Analyzer(manifest.features), stage, Synthesizer(manifest.features)]),
+        Pipeline(stages),
         spec.hop,
-        look_ahead=stage.delay,
+        look_ahead=network.delay,
+        synthesis=synthesis,
+        manifest=manifest,
+        follow=follow,
         controls=manifest.controls,
-        set_control=stage.set_control,
-        message=stage.message,
-        faults=lambda: stage.faults,
+        set_control=network.set_control,
+        message=network.message,
+        faults=lambda: network.faults,
     )
+
+
+def _mel_stages(
+    spec: FeatureSpec, network: OnnxStage | None, synthesis: tuple[str, int]
+) -> tuple[list[Stage], Callable[[Params], None]]:
+    """Return the stages of the mel path, and what makes them follow the controls that need no other stages."""
+    log_mel = LogMel(spec, network.delay // spec.hop if network else 0)
+    inverse = MelInverse(spec, log_mel.heard)
+    stages: list[Stage] = [Analyzer(spec), log_mel, *([network] if network else []), inverse]
+    kind, look_ahead = synthesis
+    if kind == "input-phase":
+        inverse.use_input = True
+        return [*stages, Synthesizer(spec)], _ignore
+    griffin_lim = GriffinLim(spec, look_ahead=look_ahead)
+
+    def follow(params: Params) -> None:
+        griffin_lim.iterations = round(params["iterations"])
+        griffin_lim.use_phase = inverse.use_input = params["phase"] == 1.0
+
+    return [*stages, griffin_lim], follow
+
+
+def _ignore(_: Params) -> None: ...

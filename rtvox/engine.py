@@ -42,6 +42,7 @@ from rtvox.onnx_stage import Provider
 from rtvox.params import Params
 from rtvox.record import Recorder
 from rtvox.status import Counts, Latency, Status
+from rtvox.synthesis import STRUCTURAL, wanted_synthesis
 
 Model = str | os.PathLike[str] | Chain | None  # a name, a path, a chain made elsewhere, or no model
 
@@ -74,6 +75,7 @@ class Engine:
         self._provider: Provider = provider
         self._channel, self._reserve_ms = channel, reserve_ms
         self._mixer = Mixer(self.params, build_chain(None, self.spec))
+        self._model: Model = None  # what the chain in use was built from
         self._counts = Counts()
         self._converter = self._prepare()
         self._state, self._error, self._recording = "stopped", "", ""
@@ -164,17 +166,17 @@ class Engine:
 
         Raises: RtvoxError (with wait) if it cannot be used; the model in use then stays as it is.
         """
-        failure: list[RtvoxError] = []
-        thread = threading.Thread(target=self._load, args=(model, failure), name="rtvox-load", daemon=True)
-        thread.start()
-        if wait:
-            thread.join()
-            if failure:
-                raise failure[0]
+        self._in_loading_thread(lambda: self._load(model), wait=wait)
 
     def set(self, name: str, value: float) -> None:
-        """Ask for a value of a control, of rtvox or of the model. Any thread. Raises: ParameterError."""
+        """Ask for a value of a control, of rtvox or of the model. Any thread. Raises: ParameterError.
+
+        A control that changes the delay (`synthesis.STRUCTURAL`) puts another chain of the same model in place:
+        cross-faded while sound runs, a moment later; before that, at once, and what `load` raises is raised here.
+        """
         self.params.set(name, value)
+        if name in STRUCTURAL:
+            self._in_loading_thread(self._restructure, wait=self._state != "running")
 
     def panic(self) -> None:
         """Be silent within a hop, and safe: muted, everything heard forgotten, gains above 0 dB back at 0 dB.
@@ -327,22 +329,44 @@ class Engine:
                     except Exception as error:  # whatever a driver raises: try again
                         self._error = f"device lost: {error}"
 
-    def _load(self, model: Model, failure: list[RtvoxError]) -> None:
-        """Run a loading thread."""
-        with self._loading:
-            old = self._mixer.chain
-            try:
-                chain = model if isinstance(model, Chain) else build_chain(model, self.spec, self._provider)
-                self.params.join(chain.controls)
-                chain.warm_up()
-                chain.settle(self.params)
-                self._hand_over(chain)
-                if self._state != "device lost":
-                    self._error = ""
-            except Exception as error:  # also our own mistakes: the sound goes on with the model in use
-                self.params.join(old.controls)
-                failure.append(error if isinstance(error, RtvoxError) else RtvoxError(f"model {model}: {error!r}"))
-                self._error = str(failure[0])
+    def _in_loading_thread(self, load: Callable[[], None], *, wait: bool) -> None:
+        """Load something, one at a time. Raises (with wait): RtvoxError; else it shows in `status().error`."""
+        failure: list[RtvoxError] = []
+
+        def run() -> None:
+            with self._loading:
+                before = self._mixer.chain
+                try:
+                    load()
+                except Exception as error:  # also our own mistakes: the sound goes on with the model in use
+                    self.params.join(before.controls)
+                    failure.append(error if isinstance(error, RtvoxError) else RtvoxError(f"loading: {error!r}"))
+                    self._error = str(failure[0])
+
+        thread = threading.Thread(target=run, name="rtvox-load", daemon=True)
+        thread.start()
+        if wait:
+            thread.join()
+            if failure:
+                raise failure[0]
+
+    def _load(self, model: Model) -> None:
+        """Build, warm and hand over. In a loading thread."""
+        settings = self.params.values()
+        chain = model if isinstance(model, Chain) else build_chain(model, self.spec, self._provider, settings)
+        self.params.join(chain.controls)
+        chain.warm_up()
+        chain.settle(self.params)
+        self._hand_over(chain)
+        self._model = model
+        if self._state != "device lost":
+            self._error = ""
+
+    def _restructure(self) -> None:
+        """Load the model in use once more if its chain is not as the controls want it. In a loading thread."""
+        model, chain = self._model, self._mixer.chain
+        if not isinstance(model, Chain) and chain.synthesis != wanted_synthesis(chain.manifest, self.params.values()):
+            self._load(model)
 
     def _hand_over(self, chain: Chain) -> None:
         """Make it the chain in use: at once if no sound runs, else through the mixer; return when that is done."""

@@ -14,8 +14,8 @@ from rtvox.errors import OscError, ParameterError
 from rtvox.levels import SAMPLE_RATE
 from rtvox.osc import Value
 from rtvox.osc_tree import COMMANDS, ROOT, STATUS
-from rtvox.report import algorithmic_delay
 from rtvox.session import Session, with_changes
+from rtvox.synthesis import algorithmic_delay
 
 Message = tuple[str, tuple[Value, ...]]
 MAX_PATTERN = 4  # stars in an address pattern: more would let a stranger keep the matching busy

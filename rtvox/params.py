@@ -84,6 +84,19 @@ PARAMS: dict[str, Param] = _table(
     Param("ceiling", "dB", -24.0, 0.0, -0.3, 20.0, "Limiter: no output sample is above it."),
     Switch("bypass", "", 0.0, 1.0, 0.0, 20.0, "Pass the input through untouched, at the same delay."),
     Switch("mute", "", 0.0, 1.0, 0.0, 20.0, "Silence the output."),
+    Switch(
+        "resynthesis",
+        "",
+        0.0,
+        2.0,
+        0.0,
+        0.0,
+        "What makes sound of a mel model's frames, or of the voice's own with no model; auto is the model's choice.",
+        ("auto", "input-phase", "griffin-lim"),
+    ),
+    Switch("phase", "", 0.0, 1.0, 0.0, 0.0, "Where Griffin-Lim starts from: nothing, or the input.", ("free", "input")),
+    Param("iterations", "", 0.0, 64.0, 12.0, 0.0, "Griffin-Lim: rounds per hop; more is better and slower."),
+    Param("look_ahead", "frames", -2.0, 3.0, -1.0, 0.0, "Griffin-Lim: more is better, and 5.3 ms later each."),
     Switch("miss_policy", "", 0.0, 1.0, 0.0, 0.0, "What sounds when the computer is late.", ("dry", "silence")),
 )
 

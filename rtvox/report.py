@@ -17,6 +17,7 @@ from rtvox.model_file import list_models, model_folders
 from rtvox.osc_tree import ANSWERS, COMMANDS, LISTS, STATE, STATUS, STREAMS, Address, param_addresses
 from rtvox.params import PARAMS, Param
 from rtvox.patches import max_patch, pd_patch, supercollider_controls
+from rtvox.synthesis import algorithmic_delay
 
 
 def find_models() -> tuple[dict[Path, Manifest], list[ModelFileError]]:
@@ -30,11 +31,6 @@ def find_models() -> tuple[dict[Path, Manifest], list[ModelFileError]]:
             found.setdefault(path.name, (path, manifest))
     usable = {path: manifest for path, manifest in found.values() if isinstance(manifest, Manifest)}
     return usable, [error for _, error in found.values() if isinstance(error, ModelFileError)]
-
-
-def algorithmic_delay(manifest: Manifest) -> int:
-    """Return the samples by which a model's sound lags even on an infinitely fast machine: framing and look-ahead."""
-    return manifest.features.n_synthesis + manifest.delay
 
 
 def models_table(models: dict[Path, Manifest], *, markdown: bool = False) -> str:

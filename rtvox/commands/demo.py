@@ -28,7 +28,8 @@ def run(args: argparse.Namespace) -> int:
     """Play, print, write, draw."""
     from rtvox.demo import draw, play_models, read_clip, write_sound
     from rtvox.errors import MissingExtraError, ModelFileError
-    from rtvox.report import algorithmic_delay, find_models, in_ms
+    from rtvox.report import find_models, in_ms
+    from rtvox.synthesis import algorithmic_delay
 
     clip = read_clip(args.seconds)
     models, faults = find_models()
