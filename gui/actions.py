@@ -61,3 +61,11 @@ NUDGES: dict[str, tuple[str, float]] = {  # action -> control, and by how many h
     "gate_down": ("gate_threshold", -1.0),
     "gate_up": ("gate_threshold", 1.0),
 }
+
+
+def listed() -> list[tuple[str, str]]:
+    """Return keys and what they do, for people: those of the models in one line."""
+    rows = [(action.key, action.doc) for action in ACTIONS.values() if not action.name.startswith("model_")]
+    first = next(row for row, (key, _) in enumerate(rows) if key == "F2")
+    rows[first:first] = [("1 to 9", "Load a model by its place."), ("0", ACTIONS["model_none"].doc)]
+    return rows

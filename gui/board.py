@@ -141,6 +141,8 @@ class Board(QWidget):
             self.presets.refill()
         elif topic == "devices":
             self.setup.devices.refresh()
+        elif topic == "record" and mirror.record and not mirror.record.endswith((".wav", ".flac")):
+            self.banner.warn(mirror.record)  # why the recording has ended
         elif topic == "status":
             self.banner.last(mirror.text("error"))
 

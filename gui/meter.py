@@ -170,7 +170,7 @@ class Meter(QWidget):
             painter.drawRoundedRect(lamp, 6, 6)
         painter.setPen(QColor(c.on_fill if b.clipped else c.text))
         painter.setFont(font(22, bold=True))
-        painter.drawText(lamp, centre, "CLIP" if b.clipped else f"{b.hold:.0f}" if b.hold > FLOOR_DB else "-")
+        painter.drawText(lamp, centre, "CLIP" if b.clipped else f"{round(b.hold)}" if b.hold > FLOOR_DB else "-")
 
     def _paint_gate(self, painter: QPainter, bar: QRectF, threshold: float) -> None:
         c = colors()

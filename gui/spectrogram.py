@@ -19,7 +19,7 @@ SECONDS, FRAMES_HZ = 10, 30
 COLUMNS = SECONDS * FRAMES_HZ
 BANDS = 80
 TOP_HZ = 24000.0
-SILENCE, LOUD = -8.0, 2.0  # natural log of mel magnitude: from a quiet room's noise to a shout
+SILENCE, LOUD = -7.0, 2.5  # natural log of mel magnitude: from a quiet room's noise to a shout
 GUTTER = 46  # pixels for the frequencies, right of the image
 TICKS_HZ = {200: "200", 1000: "1k", 5000: "5k", 16000: "16k"}
 

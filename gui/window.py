@@ -15,7 +15,7 @@ from PyQt6.QtGui import QCloseEvent, QKeySequence, QShortcut
 from PyQt6.QtWidgets import QMainWindow, QMessageBox
 
 from gui import theme
-from gui.actions import ACTIONS, NUDGES
+from gui.actions import ACTIONS, NUDGES, listed
 from gui.board import PAGES, Board
 from gui.caretaker import Caretaker
 from gui.compare import Compare
@@ -214,7 +214,7 @@ class Window(QMainWindow):
         self.setWindowState(self.windowState() ^ Qt.WindowState.WindowFullScreen)
 
     def _show_help(self) -> None:
-        rows = "".join(f"<tr><td><b>{a.key}</b>&nbsp;&nbsp;</td><td>{a.doc}</td></tr>" for a in ACTIONS.values())
+        rows = "".join(f"<tr><td><b>{key}</b>&nbsp;&nbsp;</td><td>{doc}</td></tr>" for key, doc in listed())
         box = QMessageBox(QMessageBox.Icon.NoIcon, "rtvox: keys", f"<table>{rows}</table>", parent=self)
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.open()
