@@ -51,6 +51,7 @@ class Recorder:
         self._pair = np.zeros((max_block, 2), np.float32)
         self._ring = RingBuffer(2 * round(BUFFER_S * sample_rate))
         self._chunk = np.zeros(self._ring.capacity, np.float32)
+        self._written = 0  # samples in each file
         self._files: list[soundfile.SoundFile] = []
         try:
             for track in (path, path.with_stem(f"{path.stem}-dry")):
@@ -94,7 +95,7 @@ class Recorder:
             if time.monotonic() - sealed >= SEAL_S:
                 sealed = time.monotonic()
                 for file in self._files:
-                    _seal(file)
+                    _seal(file, self._written)
         self._close_files()
         lost = self._ring.dropped // 2
         if lost and not self.error:
@@ -112,6 +113,7 @@ class Recorder:
             except (OSError, RuntimeError, AssertionError) as error:
                 self.error = f"{file.name}: recording ended ({error}); free some disk space, or record elsewhere"
                 return
+        self._written += len(pairs)
 
     def _close_files(self) -> None:
         for file in self._files:
@@ -123,10 +125,10 @@ class Recorder:
                 _mend_flac(Path(file.name))
 
 
-def _seal(file: soundfile.SoundFile) -> None:
+def _seal(file: soundfile.SoundFile, written: int) -> None:
     """Make the header of a growing file tell its length, so that the file is whole if we do not live to close it."""
     if file.format == "FLAC":
-        _set_flac_length(Path(file.name), max(0, file.tell() - 1) // FLAC_BLOCK * FLAC_BLOCK)
+        _set_flac_length(Path(file.name), max(0, written - 1) // FLAC_BLOCK * FLAC_BLOCK)
     else:
         soundfile._snd.sf_command(file._file, _UPDATE_HEADER_NOW, soundfile._ffi.NULL, 0)
 

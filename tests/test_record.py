@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -6,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from playing import HOP, RATE, Player, made
+from playing import HOP, RATE, Player, made, wait_for
 
+from rtvox.engine import Engine
 from rtvox.errors import AudioFileError
-from rtvox.features import Array
+from rtvox.features import Array, FeatureSpec
+from rtvox.file_device import PushDevice
 from rtvox.record import Recorder
 
 STEP_24 = 2.0**-23
@@ -158,3 +161,106 @@ def test_a_full_disk_ends_the_recording_with_a_valid_file(tmp_path: Path, suffix
     np.testing.assert_allclose(wet, np.load(played)[: len(wet)], atol=STEP_24)
     dry, _ = soundfile.read(tmp_path / f"take-dry{suffix}")
     assert len(dry) > 20000
+
+
+HOLDS = """
+import sys, time
+import numpy as np
+from playing import Player, made
+player = Player(np.random.default_rng(440).uniform(-0.5, 0.5, 48000 * 60).astype(np.float32), made(-0.5))
+player.play(1280)
+player.engine.record(sys.argv[1])
+begin = time.monotonic()
+while player.position < 48000 * 60 - 1280:  # in real time, so that a second lost is a second heard
+    player.play(player.position + 1280)
+    time.sleep(max(0.0, begin + (player.position - 1280) / 48000 - time.monotonic()))
+    print((player.position - 1280) / 48000, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".aiff"])
+def test_a_killed_program_leaves_files_that_are_whole_but_for_the_last_second(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"take{suffix}"
+    env_path = f"{Path(__file__).parent}:{Path(__file__).parents[1]}"
+    command = [sys.executable, "-c", HOLDS, str(path)]
+    process = subprocess.Popen(command, env={"PYTHONPATH": env_path}, stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    played = 0.0
+    for line in process.stdout:
+        played = float(line)
+        if played > 2.5:
+            break
+    process.kill()
+    process.wait(10)
+    wet, rate = soundfile.read(path)
+    dry, _ = soundfile.read(tmp_path / f"take-dry{suffix}")
+    assert rate == RATE
+    assert played - 1.0 <= len(wet) / RATE <= played + 1.0
+    assert played - 1.0 <= len(dry) / RATE <= played + 1.0
+    n = min(len(wet), len(dry))
+    music = np.random.default_rng(440).uniform(-0.5, 0.5, RATE * 60).astype(np.float32)
+    start = int(np.argmax(np.abs(np.correlate(music[: 3 * RATE], dry[:64].astype(np.float32), "valid"))))
+    np.testing.assert_allclose(dry[:n], music[start : start + n], atol=2 * STEP_24)
+    np.testing.assert_allclose(wet[:n], -0.5 * music[start : start + n], atol=2 * STEP_24)
+
+
+def test_a_disk_that_stands_still_for_a_second_loses_nothing(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, stalls = soundfile.SoundFile.write, iter([1.2, 1.2])
+
+    def stall(self: soundfile.SoundFile, data: Array) -> None:
+        time.sleep(next(stalls, 0.0))
+        write(self, data)
+
+    monkeypatch.setattr(soundfile.SoundFile, "write", stall)
+    x = rng.uniform(-0.5, 0.5, 3 * RATE).astype(np.float32)
+    recorder = Recorder(tmp_path / "take.wav", RATE, 128)
+    begin = time.monotonic()
+    for at in range(0, len(x) - 128, 128):
+        time.sleep(max(0.0, begin + at / RATE - time.monotonic()))
+        recorder.write(x[at : at + 128], -x[at : at + 128])
+    assert recorder.seconds == pytest.approx(len(x) / RATE, abs=0.01)
+    recorder.close()
+    assert recorder.error == ""
+    wet, _ = soundfile.read(tmp_path / "take.wav")
+    np.testing.assert_allclose(wet, -x[: len(wet)], atol=2 * STEP_24)
+    assert len(wet) == len(x) // 128 * 128 - 128 * (len(x) % 128 == 0)
+
+
+@pytest.mark.slow
+def test_a_long_recording_loses_no_sample(tmp_path: Path) -> None:
+    """An hour in a minute or two: RTVOX_RECORD_S=3600 pytest tests/test_record.py -k long. Less by itself."""
+    seconds = int(os.environ.get("RTVOX_RECORD_S", "120"))
+    rng = np.random.default_rng(440)
+    noise = rng.uniform(-0.5, 0.5, 48007).astype(np.float32)  # its length fits no hop and no block
+    spec = FeatureSpec(n_fft=8192, hop=4096, n_synthesis=8192)  # large hops: fewer calls, the same recorder
+    device = PushDevice(RATE, 4096)
+    with Engine(device, spec) as engine:
+        engine.set("ceiling", 0.0)
+        engine.start()
+        engine.record(tmp_path / "take.flac")
+        assert engine._recorder
+        ring, position, pushed, begin = engine._recorder._ring, 0, 0, time.monotonic()
+        while pushed < seconds * RATE:
+            block = np.take(noise, np.arange(position, position + 4096), mode="wrap")
+            device.push(block[:, None])
+            position, pushed = (position + 4096) % len(noise), pushed + 4096
+            if len(ring) > ring.capacity // 2:  # faster than real time: let the disk come along
+                wait_for(lambda: not len(ring), 60.0)
+        delay = engine.delay
+        engine.stop_recording()
+        assert engine.status().recording == ""
+    print(f"{pushed / RATE:.0f} s in {time.monotonic() - begin:.0f} s")  # noqa: T201
+    frames = 0
+    with soundfile.SoundFile(tmp_path / "take.flac") as wet, soundfile.SoundFile(tmp_path / "take-dry.flac") as dry:
+        assert wet.frames == dry.frames == pushed
+        while len(heard := wet.read(RATE, dtype="float32")):
+            wanted = np.take(noise, np.arange(frames - delay, frames - delay + len(heard)), mode="wrap")
+            if frames >= delay:
+                np.testing.assert_allclose(heard, wanted, atol=2 * STEP_24)
+                np.testing.assert_allclose(dry.read(len(heard), dtype="float32"), wanted, atol=2 * STEP_24)
+            else:
+                dry.read(len(heard))
+            frames += len(heard)
