@@ -76,6 +76,7 @@ class Engine:
         self._channel, self._reserve_ms = channel, reserve_ms
         self._mixer = Mixer(self.params, build_chain(None, self.spec))
         self._model: Model = None  # what the chain in use was built from
+        self._restructuring = False  # a loading thread waits to look at the controls: it will see later changes, too
         self._counts = Counts()
         self._converter = self._prepare()
         self._state, self._error, self._recording = "stopped", "", ""
@@ -175,7 +176,8 @@ class Engine:
         cross-faded while sound runs, a moment later; before that, at once, and what `load` raises is raised here.
         """
         self.params.set(name, value)
-        if name in STRUCTURAL:
+        if name in STRUCTURAL and not self._restructuring:
+            self._restructuring = True
             self._in_loading_thread(self._restructure, wait=self._state != "running")
 
     def panic(self) -> None:
@@ -364,6 +366,7 @@ class Engine:
 
     def _restructure(self) -> None:
         """Load the model in use once more if its chain is not as the controls want it. In a loading thread."""
+        self._restructuring = False  # before the controls are read
         model, chain = self._model, self._mixer.chain
         if not isinstance(model, Chain) and chain.synthesis != wanted_synthesis(chain.manifest, self.params.values()):
             self._load(model)

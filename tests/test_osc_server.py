@@ -588,6 +588,16 @@ class TestUnderLoad:
         mix = float(np.float32(1.0 / 3.0))
         assert played.output[-HOP:] == pytest.approx(0.25 * (1.0 - mix) - 0.125 * mix, abs=1e-6)
 
+    def test_a_control_that_takes_loading_is_not_loaded_a_thousand_times(self, stage: Stage) -> None:
+        stage.engine.start()
+        before = threading.active_count()
+        for step in range(1000):
+            stage.client.send("/rtvox/param/look_ahead", step % 3)
+        stage.client.send("/rtvox/param/look_ahead", 2)
+        stage.settled()
+        assert threading.active_count() <= before + 2
+        assert stage.value("look_ahead") == 2.0
+
     def test_control_to_sound(self) -> None:
         delays, played = latency(5.0)
         assert len(delays) > 50
