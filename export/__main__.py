@@ -1,4 +1,4 @@
-"""The offline side's command line: `python -m export prepare|train|export|evaluate RECIPE`.
+"""The offline side's command line: `python -m export prepare|train|export|evaluate RECIPE`, and `takes FOLDER`.
 
 In: arguments. Out: an exit code: 0 done, the `exit_code` of an RtvoxError (after one line on stderr), 130 stopped with
 Ctrl-C. Runs in the main thread; each command imports only what it needs. Read next: `recipe.py`.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.recipe import Recipe, read_recipe
-from rtvox.errors import RtvoxError
+from rtvox.errors import ParameterError, RtvoxError
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -26,8 +26,6 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--cache", type=Path, default=Path("cache"), help="where prepared recordings lie")
     common.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints and TensorBoard logs go")
     prepare = commands.add_parser("prepare", parents=[common], help="make and decode recordings into the cache")
-    data = [Path("../shared/data")]
-    prepare.add_argument("--data", type=Path, nargs="+", default=data, help="folders of recordings")
     train = commands.add_parser("train", parents=[common], help="train, showing progress and logging to TensorBoard")
     train.add_argument("--steps", type=int, help="last step, in place of the recipe's")
     start = train.add_mutually_exclusive_group()
@@ -43,10 +41,22 @@ def build_parser() -> argparse.ArgumentParser:
     make = commands.add_parser("export", parents=[common], help="turn a checkpoint into a proven model file")
     make.add_argument("--checkpoint", type=Path, help="default: the newest last*.ckpt in <runs>/<recipe>")
     evaluate = commands.add_parser("evaluate", parents=[common], help="measure a model file on held-out recordings")
+    own = prepare.add_argument_group("your own pairs", "aligned in place of what the recipe asks for; for scream")
+    own.add_argument("--clean", type=Path, help="folder of clean takes")
+    own.add_argument("--screamed", type=Path, help="folder of screamed takes of the same lines, named or sorted alike")
+    own.add_argument("--style", type=float, default=1.0, help="what they are: 0 growl, 1 scream, 2 shriek")
+    own.add_argument("--report", type=Path, default=Path("runs/pairs"), help="where report.csv and pictures go")
+    data = [Path("../shared/data")]
+    for command in (prepare, evaluate):
+        command.add_argument("--data", type=Path, nargs="+", default=data, help="folders of recordings")
     for command in (make, evaluate):
         command.add_argument("--model", type=Path, help="the model file; default: checkpoints/<recipe>.onnx")
     evaluate.add_argument("--write", action="store_true", help="put the figures into the model file's manifest")
     evaluate.add_argument("--pictures", type=Path, default=Path("runs/pictures"), help="where spectrograms go")
+    takes = commands.add_parser("takes", help="trim, level and list recordings in the form of LJSpeech")
+    takes.add_argument("folder", type=Path, help="recordings in any format; texts in NAME.txt or metadata.csv")
+    takes.add_argument("target", type=Path, help="where wavs/ and metadata.csv go")
+    takes.add_argument("--rate", type=int, default=48000, help="sample rate in Hz; LJSpeech itself has 22050")
     return parser
 
 
@@ -54,7 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = build_parser().parse_args(arguments)
     try:
-        COMMANDS[args.command](read_recipe(args.recipe), args)
+        if args.command == "takes":
+            _takes(args)
+        else:
+            COMMANDS[args.command](read_recipe(args.recipe), args)
     except RtvoxError as error:
         print(f"export: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -63,18 +76,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _prepare(recipe: Recipe, args: argparse.Namespace) -> None:
-    from export.recordings.library import prepare
-    from export.recordings.made import make
+def _takes(args: argparse.Namespace) -> None:
+    from export.recordings.takes import read_takes, read_texts, write_ljspeech
 
-    prepare(make(recipe.made, args.data), args.cache, recipe.sources)
+    takes, aside = read_takes(args.folder)
+    write_ljspeech(args.target, takes, read_texts(args.folder), args.rate)
+    print("\n".join([*(f"set aside: {why}" for why in aside.values()), f"{args.target}: {len(takes)} takes"]))
+
+
+def _prepare(recipe: Recipe, args: argparse.Namespace) -> None:
+    from export.models import MODELS
+
+    if args.clean or args.screamed:
+        from export.recordings.own_pairs import prepare_own, summary
+
+        if not (args.clean and args.screamed):
+            raise ParameterError("--clean and --screamed belong together; name both folders")
+        print(summary(prepare_own(args.clean, args.screamed, args.cache, args.report, args.style)))
+        return
+    MODELS[recipe.model].prepare(recipe, args.data, args.cache)
 
 
 def _train(recipe: Recipe, args: argparse.Namespace) -> None:
+    from export.models import MODELS
     from export.train import train
 
     flags = {name: value for name, value in vars(args).items() if name not in ("command", "recipe", "cache", "runs")}
-    print(train(recipe, args.cache, args.runs, **flags))
+    print(train(recipe, MODELS[recipe.model].training, args.cache, args.runs, **flags))
 
 
 def _export(recipe: Recipe, args: argparse.Namespace) -> None:
@@ -87,13 +115,14 @@ def _export(recipe: Recipe, args: argparse.Namespace) -> None:
 
 
 def _evaluate(recipe: Recipe, args: argparse.Namespace) -> None:
-    from export.evaluate import evaluate_isolate, write_metrics
-    from export.recordings.library import Library
+    from export.evaluate import write_metrics
+    from export.models import MODELS
 
-    figures = evaluate_isolate(_model(recipe, args), Library(args.cache), recipe.mix.hold_out, args.pictures)
+    model = _model(recipe, args)
+    figures = MODELS[recipe.model].evaluate(recipe, model, args.data, args.cache, args.pictures)
     if args.write:
-        write_metrics(_model(recipe, args), figures)
-    print("\n".join(f"{name:20} {value:8.2f}" for name, value in figures.items()))
+        write_metrics(model, figures)
+    print("\n".join(f"{name:28} {value:8.2f}" for name, value in figures.items()))
 
 
 def _model(recipe: Recipe, args: argparse.Namespace) -> Path:

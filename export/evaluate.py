@@ -1,129 +1,20 @@
-"""Measure a network, or a shipped model file, on material it never trained on.
+"""What measuring any kind of model shares: figures into its manifest, and pictures to look at.
 
-`isolate`: the held-out song, original mix, streamed from beginning to end, scored in 5 s pieces in which somebody
-sings: SI-SDR and its gain over the mix, museval's SDR, SIR and SAR; silence; loudness; and pictures to look at.
+The measurements themselves are `evaluate_isolate.py` and `evaluate_scream.py`. Runs in the caller's thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from export.losses import si_sdr
-from export.networks.isolate import Isolate
-from export.recordings.library import RATE, Library, cut
-from export.spectra import analyze, synthesize
-from export.verify import Graph
-from rtvox.errors import ParameterError
+from export.recordings.library import RATE
+from export.spectra import analyze
 from rtvox.features import Array, FeatureSpec
 from rtvox.model_file import load_model, write_model
-
-PIECE = 5 * RATE
-ACTIVE_DB = -40.0  # a piece whose voice is quieter than this (mean square, re full scale) is not scored
-
-
-def held_out_song(library: Library, song: str) -> tuple[Array, Array]:
-    """Return (N,) mix and voice of a held-out song, as its maker mixed it.
-
-    Raises: ParameterError if the cache does not hold its voice.
-    """
-    name = f"stems-{song}-vocals"
-    if name not in library["voice-song"]:
-        known = ", ".join(library["voice-song"]) or "nothing"
-        raise ParameterError(f"held-out song {song!r}: no {name} in group voice-song of the cache, which holds {known}")
-    voice = cut(library["voice-song"][name], 0, None)
-    stems = [array for name, array in library["stems"].items() if name.startswith(f"stems-{song}-")]
-    return sum((cut(stem, 0, len(voice)) for stem in stems), start=voice.copy()), voice
-
-
-def active_pieces(mix: Array, voice: Array) -> list[slice]:
-    """Return the 5 s pieces, one after the other, in which somebody sings.
-
-    Raises: ParameterError if there is none.
-    """
-    pieces = [slice(start, start + PIECE) for start in range(0, len(mix) - PIECE + 1, PIECE)]
-    active = [piece for piece in pieces if _level_db(voice[piece]) > ACTIVE_DB]
-    if not active:
-        raise ParameterError(f"held-out song of {len(mix) / RATE:.1f} s: nobody sings in 5 s of it; hold out another")
-    return active
-
-
-@torch.no_grad()
-def improvement(network: Isolate, mix: Array, voice: Array) -> float:
-    """Return training's score: the median gain in SI-SDR (dB) over the active pieces, each heard from a silent past."""
-    was_training = network.training
-    network.eval()
-    pieces = active_pieces(mix, voice)
-    device = network.head.weight.device
-    stacked = [torch.tensor(np.stack([signal[piece] for piece in pieces]), device=device) for signal in (mix, voice)]
-    gains = []
-    for m, v in zip(*(signal.split(8) for signal in stacked), strict=True):
-        estimate = _filtered(m, network)
-        gains.append(si_sdr(estimate, v) - si_sdr(m, v))
-    network.train(was_training)
-    return float(torch.cat(gains).median())
-
-
-def _filtered(mix: Tensor, network: Isolate) -> Tensor:
-    spec = network.spec
-    late = spec.n_synthesis - spec.hop
-    padded = torch.nn.functional.pad(mix, (0, late + -(mix.shape[1] + late) % spec.hop))
-    spectrum, _ = network(analyze(padded, spec), mix.new_zeros(1), network.zero_state(len(mix)))
-    return synthesize(spectrum, spec)[:, late : late + mix.shape[1]]
-
-
-def stream(model: Path, mix: Array, **controls: float) -> Array:
-    """Return (N,) what a shipped model file makes of (N,) samples, frame by frame, aligned with the input."""
-    file = load_model(model)
-    spec = file.manifest.features
-    late = spec.n_synthesis - spec.hop
-    padded = np.pad(mix, (0, late + -(len(mix) + late) % spec.hop))
-    graph, parts = Graph(file.data, **controls), []
-    blocks = np.array_split(np.arange(0, len(padded), spec.hop), max(1, len(padded) // (30 * RATE)))
-    for block in blocks:  # half a minute of spectra at a time; each block sees the frames' past
-        start, end = block[0], block[-1] + spec.hop
-        past = padded[max(0, start - spec.n_fft + spec.hop) : end]
-        spectra = analyze(torch.from_numpy(past)[None], spec)[0].numpy()
-        parts.append(graph.run(np.ascontiguousarray(spectra[-len(block) :])))
-    out = synthesize(torch.from_numpy(np.concatenate(parts))[None], spec)[0].numpy()
-    return out[late : late + len(mix)]
-
-
-def evaluate_isolate(model: Path, library: Library, songs: Sequence[str], pictures: Path) -> dict[str, float]:
-    """Return the figures of a shipped `isolate` on the held-out songs, and write a picture per song to `pictures`.
-
-    Raises: ParameterError if there is no song to measure on, ModelFileError if the model cannot be used.
-    """
-    if not songs:
-        raise ParameterError("the recipe holds no song out; name one under hold_out in [mix]")
-    mixes, voices, estimates = list[Array](), list[Array](), list[Array]()
-    for song in songs:
-        mix, voice = held_out_song(library, song)
-        estimate = stream(model, mix)
-        pieces = active_pieces(mix, voice)
-        for kept, signal in ((mixes, mix), (voices, voice), (estimates, estimate)):
-            kept.extend(signal[piece] for piece in pieces)
-        show_spectrograms(pictures / f"isolate-{song}.png", {"mix": mix, "voice": voice, "isolated": estimate}, pieces)
-    m, v, e = (torch.from_numpy(np.stack(signals)) for signals in (mixes, voices, estimates))
-    sdr, sir, sar = np.median([_bss_eval(*piece) for piece in zip(mixes, voices, estimates, strict=True)], axis=0)
-    louder = max(_level_db(estimate) - _level_db(mix) for mix, estimate in zip(mixes, estimates, strict=True))
-    silence = stream(model, np.zeros(2 * RATE, np.float32))
-    return {
-        "pieces": float(len(mixes)),
-        "mix_si_sdr_db": float(si_sdr(m, v).median()),
-        "si_sdr_db": float(si_sdr(e, v).median()),
-        "si_sdr_gain_db": float((si_sdr(e, v) - si_sdr(m, v)).median()),
-        "museval_sdr_db": float(sdr),
-        "museval_sir_db": float(sir),
-        "museval_sar_db": float(sar),
-        "louder_than_mix_db": louder,
-        "silence_peak": float(np.abs(silence).max()),
-    }
 
 
 def write_metrics(model: Path, figures: Mapping[str, float]) -> None:
@@ -133,31 +24,18 @@ def write_metrics(model: Path, figures: Mapping[str, float]) -> None:
     write_model(model, file.data, replace(file.manifest, metrics=file.manifest.metrics | rounded))
 
 
-def _bss_eval(mix: Array, voice: Array, estimate: Array) -> tuple[float, float, float]:
-    import museval  # slow to import
+def show_spectrograms(path: Path, signals: Mapping[str, Array], start_s: float = 0.0) -> None:
+    """Write a picture with a row per signal (N,): log spectrograms up to 8 kHz, time counted from `start_s`."""
+    from matplotlib.figure import Figure  # slow to import
 
-    references = np.stack([voice, mix - voice])[..., None]
-    estimates = np.stack([estimate, mix - estimate])[..., None]
-    sdr, _, sir, sar = museval.evaluate(references, estimates, win=RATE, hop=RATE)
-    return float(np.nanmedian(sdr[0])), float(np.nanmedian(sir[0])), float(np.nanmedian(sar[0]))
-
-
-def _level_db(signal: Array) -> float:
-    return float(10.0 * np.log10(np.mean(np.square(signal)) + 1e-12))
-
-
-def show_spectrograms(path: Path, signals: dict[str, Array], pieces: Sequence[slice]) -> None:
-    """Write a picture with a row per signal: log-frequency spectrograms of the loudest of the pieces."""
-    from matplotlib.figure import Figure
-
-    piece = max(pieces, key=lambda p: _level_db(list(signals.values())[1][p]))
     spec = FeatureSpec()
     figure = Figure(figsize=(12, 3 * len(signals)), layout="constrained")
-    start = piece.start / RATE
-    for axis, (name, signal) in zip(figure.subplots(len(signals), sharex=True), signals.items(), strict=True):
-        spectrum = analyze(torch.from_numpy(signal[piece][: PIECE // spec.hop * spec.hop])[None], spec)[0]
+    axes = figure.subplots(len(signals), sharex=True, squeeze=False)[:, 0]
+    for axis, (name, signal) in zip(axes, signals.items(), strict=True):
+        spectrum = analyze(torch.from_numpy(signal[: len(signal) // spec.hop * spec.hop])[None], spec)[0]
         level = 10.0 * torch.log10(spectrum.square().sum(-1) + 1e-9).T.numpy()
-        axis.imshow(level, origin="lower", aspect="auto", vmin=-50, vmax=40, extent=(start, start + 5, 0, RATE / 2))
+        extent = (start_s, start_s + len(signal) / RATE, 0, RATE / 2)
+        axis.imshow(level, origin="lower", aspect="auto", vmin=-50, vmax=40, extent=extent)
         axis.set(ylim=(0, 8000), ylabel=f"{name}, Hz")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=80)

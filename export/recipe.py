@@ -9,6 +9,7 @@ from typing import Any
 
 from export.recordings.library import Source
 from export.recordings.mixes import MixRecipe
+from export.recordings.pairs import PairRecipe
 from rtvox.errors import ParameterError
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -31,10 +32,12 @@ class Recipe:
 
     name: str
     title: str
+    model: str  # which of `models.MODELS`
     seed: int
     made: Made
     sources: tuple[Source, ...]
     mix: MixRecipe
+    pairs: PairRecipe
     network: dict[str, Any]
     batch: int
     steps: int
@@ -55,23 +58,24 @@ def read_recipe(name: str) -> Recipe:
         sources = tuple(
             Source(group, pattern, join=kind == "join")
             for kind in ("each", "join")
-            for group, patterns in text["sources"].get(kind, {}).items()
+            for group, patterns in text.get("sources", {}).get(kind, {}).items()
             for pattern in patterns
         )
-        mix = dict(text["mix"])
-        for key in ("hold_out", "voice_level_db"):
-            if key in mix:
-                mix[key] = tuple(mix[key])
-        network = {k: tuple(v) if isinstance(v, list) else v for k, v in text["network"].items()}
         return Recipe(
             text["name"],
             text["title"],
+            text["model"],
             text["seed"],
             Made(**text.get("made", {})),
             sources,
-            MixRecipe(**mix),
-            network,
+            MixRecipe(**_tuples(text.get("mix", {}))),
+            PairRecipe(**_tuples(text.get("pairs", {}))),
+            _tuples(text["network"]),
             **text["training"],
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ParameterError(f"{path}: not a recipe ({error}); compare it with export/recipes/isolate.toml") from error
+
+
+def _tuples(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}

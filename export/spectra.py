@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rtvox.features import Array, FeatureSpec
+from rtvox.features import Array, FeatureSpec, mel_filterbank
 
 
 def analyze(samples: Tensor, spec: FeatureSpec) -> Tensor:
@@ -17,6 +17,13 @@ def analyze(samples: Tensor, spec: FeatureSpec) -> Tensor:
     window = torch.tensor(spec.analysis_window(), device=samples.device)
     padded = torch.nn.functional.pad(samples, (spec.n_fft - spec.hop, 0))
     return torch.view_as_real(torch.fft.rfft(padded.unfold(1, spec.n_fft, spec.hop) * window))
+
+
+def log_mel(samples: Tensor, spec: FeatureSpec) -> Tensor:
+    """Turn (B, N) samples, N a multiple of hop, into (B, T, M) log-mel frames; frame t ends with hop t."""
+    filterbank = torch.tensor(mel_filterbank(spec), device=samples.device)
+    magnitude = torch.linalg.vector_norm(analyze(samples, spec), dim=-1)
+    return torch.log(torch.clamp_min(magnitude @ filterbank.T, spec.floor))
 
 
 def synthesize(spectrum: Tensor, spec: FeatureSpec) -> Tensor:

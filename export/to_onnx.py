@@ -12,21 +12,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from export.checkpoints import read_checkpoint
-from export.networks.isolate import Isolate
+from export.models import MODELS
+from export.networks.streaming import FrameNetwork
 from export.recipe import Recipe
 from export.recordings.credits import attribution, read_credits
 from export.verify import verify
-from rtvox.features import FeatureSpec, Spectrum
+from rtvox.features import Frame
+from rtvox.manifest import signal_in, signal_out
 from rtvox.model_file import (
     Golden,
     Manifest,
     ModelFile,
-    Param,
     Provenance,
     Source,
     TensorShape,
@@ -35,65 +37,74 @@ from rtvox.model_file import (
 )
 
 GOLDEN = Golden(frames=64, seed=440)
-PART = Param("part", "", 0.0, 1.0, 0.0, 20.0, "From 0, the voice, over 0.5, the whole mix, to 1, the accompaniment.")
 
 
 class OneFrame(nn.Module):
     """The network with its state as separate arguments, as the graph has them."""
 
-    def __init__(self, network: Isolate) -> None:
+    def __init__(self, network: FrameNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, spectrum: Tensor, part: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """Return the filtered frame and the next state."""
-        out, after = self.network(spectrum, part, list(state))
+    def forward(self, frame: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        """Return the converted frame and the next state, given the frame, the controls and the state."""
+        count = len(self.network.controls)
+        out, after = self.network(frame, *others[:count], list(others[count:]))
         return out, *after
 
 
-def load_network(recipe: Recipe, checkpoint: Path) -> tuple[Isolate, int]:
+def load_network(recipe: Recipe, checkpoint: Path) -> tuple[FrameNetwork, int]:
     """Return the trained network, ready for use, and the number of steps it was trained."""
     saved = read_checkpoint(checkpoint)
     weights = {key.removeprefix("network."): value for key, value in saved["state_dict"].items()}
-    network = Isolate(FeatureSpec(), **recipe.network)
+    model = MODELS[recipe.model]
+    network = model.network(model.spec, **recipe.network)
     network.load_state_dict(weights)
     return network.eval(), saved["global_step"]
 
 
-def to_graph(network: Isolate) -> bytes:
-    """Return the ONNX model of one frame: inputs `spectrum`, `part`, `state_*`, outputs `spectrum_out`, `next_*`."""
-    frame = torch.zeros(1, 1, network.spec.n_bins, 2)
+def to_graph(network: FrameNetwork) -> bytes:
+    """Return the ONNX model of one frame: inputs signal, controls, `state_*`, outputs `<signal>_out`, `next_*`."""
+    signal, out = signal_in(network.role, network.spec), signal_out(network.role, network.spec)
     buffer = io.BytesIO()
     torch.onnx.export(
         OneFrame(network).eval(),
-        (frame, torch.zeros(1), *network.zero_state()),
+        (torch.zeros(signal.shape), *_defaults(network), *network.zero_state()),
         buffer,  # type: ignore[arg-type]  # annotated for the new exporter; the old one writes to any file
-        input_names=["spectrum", "part", *(f"state_{name}" for name in network.states)],
-        output_names=["spectrum_out", *(f"next_{name}" for name in network.states)],
+        input_names=[signal.name, *(c.name for c in network.controls), *(f"state_{name}" for name in network.states)],
+        output_names=[out.name, *(f"next_{name}" for name in network.states)],
         opset_version=17,
         dynamo=False,  # the new exporter writes local functions and needs another package; nothing here needs it
     )
-    return buffer.getvalue()
+    model = onnx.load_from_string(buffer.getvalue())
+    shapes = [out.shape, *((1, *shape) for shape in network.state_shapes)]
+    for output, shape in zip(model.graph.output, shapes, strict=True):  # the exporter loses track of some
+        output.CopyFrom(onnx.helper.make_tensor_value_info(output.name, onnx.TensorProto.FLOAT, shape))
+    return model.SerializeToString()
 
 
-def cost(network: Isolate) -> dict[str, float | str]:
+def _defaults(network: FrameNetwork) -> list[Tensor]:
+    return [torch.tensor([control.default]) for control in network.controls]
+
+
+def cost(network: FrameNetwork) -> dict[str, float | str]:
     """Return parameters and multiply-accumulates per second of sound."""
     spec = network.spec
+    frame = torch.zeros(signal_in(network.role, spec).shape)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 1, spec.n_bins, 2), torch.zeros(1), network.zero_state())
+        network(frame, *_defaults(network), network.zero_state())
     macs = counter.get_total_flops() / 2 * spec.sample_rate / spec.hop
     return {"parameters": sum(p.numel() for p in network.parameters()), "gmac_per_second": round(macs / 1e9, 4)}
 
 
-def runner(network: Isolate) -> Callable[[Spectrum], Spectrum]:
-    """Return the whole-signal form of the network: (T, K) complex64 -> the same, default controls, silent past."""
+def runner(network: FrameNetwork) -> Callable[[Frame], Frame]:
+    """Return the whole-signal form of the network: T frames of its role -> the same, default controls, silent past."""
 
     @torch.no_grad()
-    def run(spectra: Spectrum) -> Spectrum:
-        pairs = torch.view_as_real(torch.from_numpy(spectra))[None]
-        out, _ = network(pairs, torch.zeros(1), network.zero_state())
-        complex_out: Spectrum = np.ascontiguousarray(out[0].numpy()).view(np.complex64)[..., 0]
-        return complex_out
+    def run(frames: Frame) -> Frame:
+        plain = frames.view(np.float32).reshape(1, len(frames), *signal_in(network.role, network.spec).shape[2:])
+        out, _ = network(torch.from_numpy(plain), *_defaults(network), network.zero_state())
+        return np.ascontiguousarray(out[0].numpy()).view(frames.dtype).reshape(frames.shape)
 
     return run
 
@@ -106,7 +117,6 @@ def export(recipe: Recipe, checkpoint: Path, cache: Path, target: Path) -> Model
     network, steps = load_network(recipe, checkpoint)
     graph = to_graph(network)
     proof = verify(network, graph)
-    frame = (1, 1, network.spec.n_bins, 2)
     credits = sorted(read_credits(cache))
     manifest = Manifest(
         name=recipe.name,
@@ -114,14 +124,14 @@ def export(recipe: Recipe, checkpoint: Path, cache: Path, target: Path) -> Model
         role=network.role,
         features=network.spec,
         look_ahead=0,
-        inputs=(TensorShape("spectrum", frame),),
-        outputs=(TensorShape("spectrum_out", frame),),
+        inputs=(signal_in(network.role, network.spec),),
+        outputs=(signal_out(network.role, network.spec),),
         states=tuple(
             TensorShape(name, (1, *shape)) for name, shape in zip(network.states, network.state_shapes, strict=True)
         ),
-        controls=(PART,),
+        controls=network.controls,
         domains=(),
-        resynthesis="istft",
+        resynthesis=network.resynthesis,
         provenance=Provenance(
             tuple(Source(source, licence, attribution(source, licence)) for source, licence in credits),
             f"export/recipes/{recipe.name}.toml",

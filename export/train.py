@@ -1,64 +1,49 @@
 """Train a network from a recipe with Lightning: progress bar, TensorBoard, resume, several processes or machines.
 
-In: a recipe and prepared recordings. Out: `<runs>/<name>/last.ckpt`, and TensorBoard logs beside it. Each step draws
-mixes as band energies, runs the network over the whole stretch from a silent past, and makes the losses small.
-Validation filters and resynthesises pieces of the held-out song and logs the median gain in SI-SDR. One process per
-device, each with workers of its own that draw mixes. Read next: `to_onnx.py`.
+In: a recipe and prepared recordings. Out: `<runs>/<name>/last.ckpt`, and TensorBoard logs beside it. What is particular
+to a network (its data, losses and score) is a `Training` in `tasks/`. One process per device, each with workers of its
+own that draw items. Read next: `tasks/`, then `to_onnx.py`.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 
 from export.checkpoints import read_checkpoint
-from export.evaluate import held_out_song, improvement
-from export.losses import mask_losses
-from export.networks.isolate import Isolate
 from export.recipe import Recipe
-from export.recordings.library import Library
-from export.recordings.mixes import Mixer, MixStream
-from export.spectra import band_energies
-from rtvox.features import FeatureSpec
 
-SPEC = FeatureSpec()
 WARM_UP = 200  # steps of rising learning rate: Adam's second moments are noise before
 
 
-class IsolateTraining(lightning.LightningModule):
-    """The training step of `isolate`."""
+class Training(lightning.LightningModule):
+    """What all trainings share; a task adds `training_step`, `stream` and `score`."""
 
-    widths: Tensor  # bins per band
-
-    def __init__(self, recipe: Recipe, library: Library) -> None:
+    def __init__(self, recipe: Recipe, network: nn.Module) -> None:
         super().__init__()
-        self.recipe, self.library = recipe, library
-        self.network = Isolate(SPEC, **recipe.network)
-        self.register_buffer("widths", torch.tensor(np.diff(self.network.edges), dtype=torch.float32), persistent=False)
+        self.recipe = recipe
+        self.network = network
 
-    def training_step(self, energies: Tensor, _: int) -> Tensor:
-        """Return the loss of one batch of (B, 3, T, F) band energies."""
-        power = energies[:, 0] / self.widths
-        gains = self.network.gains(power, self.network.zero_state(len(power)))[0]
-        snr, distance = mask_losses(gains.float(), energies, self.widths)
-        self.log_dict({"snr_db": snr, "distance": distance}, prog_bar=True)
-        return 0.1 * snr + distance
+    def stream(self, seed: int, rank: int, frame_step: int) -> torch.utils.data.IterableDataset[Any]:
+        """Return endless training items, the workers and ranks their own; `frame_step` n keeps every n-th frame."""
+        raise NotImplementedError
+
+    def score(self) -> dict[str, float]:
+        """Return figures on what was held out, to be logged."""
+        raise NotImplementedError
 
     def on_validation_epoch_start(self) -> None:
-        """Score the held-out song (the loader of this epoch is one dummy item)."""
-        if not self.recipe.mix.hold_out:
-            return
-        scores = [improvement(self.network, *held_out_song(self.library, song)) for song in self.recipe.mix.hold_out]
-        self.log("si_sdr_gain_db", float(np.mean(scores)), prog_bar=True, sync_dist=True)
+        """Score (the loader of this epoch is one dummy item)."""
+        for name, value in self.score().items():
+            self.log(name, value, prog_bar=True, sync_dist=True)
 
     def validation_step(self, batch: Tensor, _: int) -> None:
         """Nothing per batch."""
@@ -77,6 +62,7 @@ class IsolateTraining(lightning.LightningModule):
 
 def train(
     recipe: Recipe,
+    training: Callable[[Recipe, Path], Training],
     cache: Path,
     runs: Path,
     *,
@@ -94,14 +80,14 @@ def train(
     """Train and return the path of the last checkpoint, `<runs>/<name>/last.ckpt`; older runs there are kept.
 
     Args:
+        training: builds the task from a recipe and its cache.
         resume: a checkpoint to go on from, with its optimiser and step count.
         weights: a checkpoint whose weights only are the start of a new run.
         frame_step: train on every n-th frame: 2 learns twice as much per hour; finish with 1.
         devices, nodes: processes per machine and machines (torch.distributed underneath, gloo on CPU).
     """
     lightning.seed_everything(recipe.seed)
-    library = Library(cache)
-    module = IsolateTraining(recipe, library)
+    module = training(recipe, cache)
     if weights:
         module.load_state_dict(read_checkpoint(weights)["state_dict"])
     folder = runs / recipe.name
@@ -122,8 +108,7 @@ def train(
         use_distributed_sampler=False,
     )
     drawn = read_checkpoint(resume)["global_step"] if resume else 0
-    view = partial(band_energies, spec=SPEC, edges=module.network.edges, step=frame_step)
-    stream = MixStream(Mixer(library, recipe.mix), view, recipe.seed + drawn, trainer.global_rank)
+    stream = module.stream(recipe.seed + drawn, trainer.global_rank, frame_step)
     ahead: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
     loader = torch.utils.data.DataLoader(stream, recipe.batch, num_workers=workers, **ahead)
     one_item = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(1)))

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import soundfile
 
 from export.__main__ import COMMANDS, build_parser, main
 from export.checkpoints import newest_checkpoint, read_checkpoint
-from export.evaluate import active_pieces, evaluate_isolate, held_out_song
+from export.evaluate_isolate import active_pieces, evaluate_isolate, held_out_song
 from export.recipe import read_recipe
 from export.recordings import made
 from export.recordings.bands import STEMS, Band
@@ -31,6 +32,7 @@ RATE = 48000
 RECIPE = """
 name = "tiny"
 title = "Tiny isolation"
+model = "isolate"
 seed = 440
 [sources]
 each = { "voice-song" = ["stems/*/vocals.*"], "stems" = ["stems/*/drums.*"] }
@@ -189,8 +191,9 @@ def test_a_held_out_song_that_cannot_be_scored_is_named(cache: Path) -> None:
     silence = np.zeros(6 * RATE, np.float32)
     with pytest.raises(ParameterError, match=r"held-out song of 6\.0 s: nobody sings"):
         active_pieces(silence, silence)
+    recipe = replace(read_recipe(str(cache.parent / "tiny.toml")), mix=MixRecipe())
     with pytest.raises(ParameterError, match="holds no song out"):
-        evaluate_isolate(cache / "any.onnx", Library(cache), (), cache)
+        evaluate_isolate(recipe, cache / "any.onnx", [], cache, cache)
 
 
 def test_commands_of_the_readme_are_understood() -> None:

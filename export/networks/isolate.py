@@ -18,13 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.networks.streaming import CausalConv, FrameConv, FrequencyMix, TimeGRU
+from export.networks.streaming import CausalConv, FrameConv, FrameNetwork, FrequencyMix, TimeGRU
 from rtvox.features import FeatureSpec
+from rtvox.params import Param
 
 COMPRESSION = 0.3  # |X|^0.3: loudness-like, keeps quiet partials visible (usual in enhancement, e.g. DeepFilterNet)
 EPSILON = 1e-7  # mean power under which a band is silence: about -70 dB of a full-scale sine spread over its window
 LINEAR_HZ = 2000.0  # below it every bin is a band: the partials of a low voice are 3 bins apart
 PATCH = 4  # bands that share a position of the U-Net's top level
+PART = Param("part", "", 0.0, 1.0, 0.0, 20.0, "From 0, the voice, over 0.5, the whole mix, to 1, the accompaniment.")
 
 
 def band_edges(spec: FeatureSpec, bands: int) -> list[int]:
@@ -38,10 +40,13 @@ def band_edges(spec: FeatureSpec, bands: int) -> list[int]:
     return [*range(linear + 1), *(linear + np.round(np.cumsum(low**steps))).astype(int).tolist()]
 
 
-class Isolate(nn.Module):
-    """The network. `states` names its memory in order; `state_shapes` are those of one item; `zero_state` is silent."""
+class Isolate(FrameNetwork):
+    """The network; see `FrameNetwork`."""
 
     role = "mask"
+    resynthesis = "istft"
+    controls = (PART,)
+    probe = 0.0, 1.0
     pool: Tensor
     band_of_bin: Tensor
 
@@ -75,10 +80,6 @@ class Isolate(nn.Module):
         self.states = ["enter", *(f"level{i}_{n}" for i, m in enumerate(levels) for n in range(len(m.state_shapes)))]
         self.state_shapes: list[tuple[int, ...]] = [self.enter.state_shape]
         self.state_shapes += [shape for level in levels for shape in level.state_shapes]
-
-    def zero_state(self, batch: int = 1) -> list[Tensor]:
-        """Return the state of a silent past, where the weights are."""
-        return [self.head.weight.new_zeros(batch, *shape) for shape in self.state_shapes]
 
     def forward(self, spectrum: Tensor, part: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Filter frames.

@@ -55,31 +55,47 @@ class _Analysis:
     breath: Double
 
 
-def analyse(voice: Array) -> _Analysis:
-    """Analyse speech (N,) at 48 kHz; what a narrow recording lacks on top is continued, as noise."""
+@dataclass(frozen=True)
+class Envelopes:
+    """Pitch (T,) in Hz, 0 where unvoiced; power spectra (T, K); the bin from which they are continued, not heard."""
+
+    f0: Double
+    spectra: Double
+    edge: int
+    times: Double  # (T,) s
+
+
+def find_envelopes(voice: Array, step_s: float) -> Envelopes:
+    """Analyse speech (N,) at 48 kHz every `step_s`; what a narrow recording lacks on top is continued."""
     x = voice.astype(np.float64)
-    f0, times = pyworld.dio(x, RATE, f0_floor=70.0, f0_ceil=500.0, frame_period=1000 * FRAME_S)
+    f0, times = pyworld.dio(x, RATE, f0_floor=70.0, f0_ceil=500.0, frame_period=1000 * step_s)
     f0 = pyworld.stonemask(x, f0, times, RATE)
     spectra = pyworld.cheaptrick(x, f0, times, RATE)
-    breath = pyworld.d4c(x, f0, times, RATE)
-    _open_treble(spectra, breath)
-    return _Analysis(f0, spectra, breath)
+    return Envelopes(f0, spectra, _open_treble(spectra), times)
 
 
-def _open_treble(spectra: Double, breath: Double) -> None:
-    """Continue the spectra (in place) above the cliff of a recording that was made at a lower rate."""
+def analyse(voice: Array) -> _Analysis:
+    """Analyse speech (N,) at 48 kHz every 5 ms; what a narrow recording lacks on top is noise."""
+    found = find_envelopes(voice, FRAME_S)
+    breath = pyworld.d4c(voice.astype(np.float64), found.f0, found.times, RATE)
+    breath[:, found.edge :] = np.maximum(breath[:, found.edge :], 0.8)
+    return _Analysis(found.f0, found.spectra, breath)
+
+
+def _open_treble(spectra: Double) -> int:
+    """Continue the spectra (in place) above the cliff of a recording made at a lower rate; return the bin, or K."""
     per_khz = (spectra.shape[1] - 1) / (RATE / 2000)
     mean_db = ndimage.uniform_filter1d(10 * np.log10(spectra + 1e-16).mean(0), int(per_khz / 2))
     drop = mean_db[: -int(per_khz)] - mean_db[int(per_khz) :]  # dB within the next 1 kHz
     first = int(5 * per_khz)
     edge = first + int(np.argmax(drop[first : int(18 * per_khz)]))
     if drop[edge] < 14:
-        return
+        return spectra.shape[1]
     edge -= int(0.1 * per_khz)
     below = np.exp(np.log(spectra[:, edge - int(1.2 * per_khz) : edge] + 1e-16).mean(1, keepdims=True))
     khz = np.arange(spectra.shape[1] - edge) / per_khz
     spectra[:, edge:] = below * 10 ** (-0.25 * khz)  # 2.5 dB per kHz, as in the readers with full bandwidth
-    breath[:, edge:] = np.maximum(breath[:, edge:], 0.8)
+    return edge
 
 
 def syllables(found: _Analysis) -> list[Syllable]:

@@ -1,0 +1,48 @@
+"""MODELS: every kind of network, and what the command line does with it. A new kind is one row here, and one file each
+in `networks/` and `tasks/`; a recipe names its row as `model`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from export.evaluate_isolate import evaluate_isolate
+from export.evaluate_scream import evaluate_scream
+from export.networks.isolate import Isolate
+from export.networks.scream import Scream
+from export.networks.streaming import FrameNetwork
+from export.recipe import Recipe
+from export.recordings.library import prepare
+from export.recordings.made import make
+from export.recordings.pairs import prepare_pairs
+from export.tasks import isolate, scream
+from export.train import Training
+from rtvox.features import FeatureSpec
+
+
+@dataclass(frozen=True)
+class Model:
+    """One kind of network."""
+
+    network: Callable[..., FrameNetwork]  # (spec, **recipe.network)
+    spec: FeatureSpec
+    training: Callable[[Recipe, Path], Training]  # (recipe, cache)
+    prepare: Callable[[Recipe, Sequence[Path], Path], None]  # (recipe, folders of recordings, cache)
+    # (recipe, model file, folders of recordings, cache, folder of pictures) -> figures by name
+    evaluate: Callable[[Recipe, Path, Sequence[Path], Path, Path], dict[str, float]]
+
+
+def _prepare_isolate(recipe: Recipe, folders: Sequence[Path], cache: Path) -> None:
+    prepare(make(recipe.made, folders), cache, recipe.sources)
+
+
+def _prepare_scream(recipe: Recipe, folders: Sequence[Path], cache: Path) -> None:
+    prepare_pairs(recipe.pairs, folders, cache, recipe.seed)
+
+
+MODELS = {
+    "isolate": Model(Isolate, isolate.SPEC, isolate.IsolateTraining, _prepare_isolate, evaluate_isolate),
+    "scream": Model(Scream, scream.SPEC, scream.ScreamTraining, _prepare_scream, evaluate_scream),
+}
