@@ -52,7 +52,7 @@ class Station:
     """An engine that plays noise on a real clock, with an OSC server that can be taken away."""
 
     def __init__(self, noise: Array, folder: Path) -> None:
-        self.noise, self.chosen = np.tile(noise, 300), [DeviceChoice()]
+        self.noise, self.chosen = np.tile(noise, 60), [DeviceChoice()]
         # A reserve of 0.3 s: what is tested here is the window, not whether this machine keeps up.
         self.engine = Engine(self.open(DeviceChoice()), reserve_ms=300.0)
         self.session = Session(
@@ -193,8 +193,8 @@ def test_a_sweep_is_never_pulled_back_by_its_echo_and_ends_exactly(
 ) -> None:
     first, second = open_window(), open_window()
     fader, seen = first.board.faders.mix, []
-    for step in range(101):
-        first.engine.set_param("mix", step / 100)
+    for step in range(51):
+        first.engine.set_param("mix", step / 50)
         qtbot.wait(5)
         seen.append(fader.value)
     assert seen == sorted(seen)

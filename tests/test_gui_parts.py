@@ -251,7 +251,7 @@ def test_a_spectrogram_scrolls(qtbot: QtBot) -> None:
     image = Spectrogram("INPUT", False)
     qtbot.addWidget(image)
     frame = np.full(BANDS, -12.0, np.float32)
-    frame[0] = 2.0  # the lowest band
+    frame[0] = 3.0  # the lowest band
     image.push(frame)
     assert image.levels[-1, -1] == 255
     assert image.levels[:-1].max() == 0
@@ -270,7 +270,7 @@ def test_a_spectrogram_paints_its_newest_frame_at_the_right(qtbot: QtBot) -> Non
     image = Spectrogram("OUTPUT", True)
     qtbot.addWidget(image)
     image.resize(346, 160)
-    for level in [-12.0] * COLUMNS + [2.0] * 30:
+    for level in [-12.0] * COLUMNS + [3.0] * 30:
         image.push(np.full(BANDS, level, np.float32))
     picture = image.grab().toImage()
     assert picture.pixelColor(150, 80) == QColor(theme.DARK.panel)
