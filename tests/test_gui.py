@@ -16,10 +16,12 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
 import pytest
+from audio_systems import require, running
 from playing import wait_for
 from PyQt6.QtCore import QEvent, QSettings, Qt
 from PyQt6.QtWidgets import QApplication, QMessageBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
+from test_patches import BESIDE, free_port
 
 from gui import theme
 from gui.__main__ import main
@@ -203,6 +205,34 @@ def test_a_sweep_is_never_pulled_back_by_its_echo_and_ends_exactly(
     assert [fader.value, second.board.faders.mix.value, station.value("mix")] == [1.0, 1.0, 1.0]
     second.engine.set_param("mix", 0.25)
     qtbot.waitUntil(lambda: fader.value == 0.25, timeout=WAIT_MS)
+
+
+def test_two_windows_and_a_pure_data_patch_agree(
+    open_window: Open, station: Station, qtbot: QtBot, tmp_path: Path
+) -> None:
+    require("pd")
+    windows, port = [open_window(), open_window()], free_port()
+    beside, said = tmp_path / "beside.pd", tmp_path / "said"
+    beside.write_text(BESIDE.format(port=port))
+    patches = ("-open", str(ROOT / "examples" / "rtvox.pd"), "-open", str(beside))
+    with (
+        said.open("w") as out,
+        running("pd", "-nogui", "-noaudio", "-noprefs", "-stderr", *patches, stderr=out),
+        socket.socket() as sock,
+    ):
+        qtbot.waitUntil(lambda: sock.connect_ex(("127.0.0.1", port)) == 0, timeout=60000)
+        sock.sendall(f"rtvox-connect {station.port};\n".encode())
+        qtbot.waitUntil(lambda: "heard: rtvox models" in said.read_text(), timeout=60000)
+        sock.sendall(b"rtvox-mix 0.25;\n")
+        for window in windows:
+            qtbot.waitUntil(lambda w=window: w.board.faders.mix.value == 0.25, timeout=WAIT_MS)
+        windows[0].engine.set_param("mix", 0.75)
+        qtbot.waitUntil(lambda: windows[1].board.faders.mix.value == 0.75, timeout=WAIT_MS)
+        qtbot.waitUntil(lambda: "heard: rtvox param mix 0.75" in said.read_text(), timeout=WAIT_MS)
+        windows[1].engine.set_param("mix", 0.5)
+        qtbot.waitUntil(lambda: "heard: rtvox param mix 0.5" in said.read_text(), timeout=WAIT_MS)
+        qtbot.wait(round(2000 * HOLD_S))
+        assert [station.value("mix"), *(window.board.faders.mix.value for window in windows)] == [0.5, 0.5, 0.5]
 
 
 def test_a_datagram_that_is_lost_does_not_leave_the_window_wrong(
@@ -497,9 +527,7 @@ def test_it_starts_an_engine_and_again_when_that_is_killed(
 ) -> None:
     for name, value in (("JACK_DEFAULT_SERVER", "rtvox-none"), ("PULSE_SERVER", "none"), ("HOME", str(tmp_path))):
         monkeypatch.setenv(name, value)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = Settings(QSettings(str(tmp_path / "rtvox.ini"), QSettings.Format.IniFormat))
     settings.sound = {"model": "no such model", "values": {}}  # it must start without it, then
     launcher = Launcher(port)
