@@ -25,6 +25,7 @@ from rtvox.features import Array
 from rtvox.model_file import load_model
 
 PIECE = 5 * RATE
+MINUTE = 60 * RATE // 256  # frames
 ACTIVE_DB = -40.0  # a piece whose voice is quieter than this (mean square, re full scale) is not scored
 
 
@@ -56,26 +57,27 @@ def active_pieces(mix: Array, voice: Array) -> list[slice]:
 
 @torch.no_grad()
 def improvement(network: Isolate, mix: Array, voice: Array) -> float:
-    """Return training's score: the median gain in SI-SDR (dB) over the active pieces, each heard from a silent past."""
+    """Return training's score: the median gain in SI-SDR (dB) over the active pieces of the song, streamed whole."""
     was_training = network.training
     network.eval()
-    pieces = active_pieces(mix, voice)
     device = network.head.weight.device
-    stacked = [torch.tensor(np.stack([signal[piece] for piece in pieces]), device=device) for signal in (mix, voice)]
-    gains = []
-    for m, v in zip(*(signal.split(8) for signal in stacked), strict=True):
-        estimate = _filtered(m, network)
-        gains.append(si_sdr(estimate, v) - si_sdr(m, v))
+    m, v = (torch.tensor(signal, device=device) for signal in (mix, voice))
+    estimate = _filtered(m, network)
+    gains = [float(si_sdr(estimate[p], v[p]) - si_sdr(m[p], v[p])) for p in active_pieces(mix, voice)]
     network.train(was_training)
-    return float(torch.cat(gains).median())
+    return float(np.median(gains))
 
 
 def _filtered(mix: Tensor, network: Isolate) -> Tensor:
+    """Return the voice (N,) in a mix, aligned with it; a minute of spectra at a time fits into memory."""
     spec = network.spec
     late = spec.n_synthesis - spec.hop
-    padded = torch.nn.functional.pad(mix, (0, late + -(mix.shape[1] + late) % spec.hop))
-    spectrum, _ = network(analyze(padded, spec), mix.new_zeros(1), network.zero_state(len(mix)))
-    return synthesize(spectrum, spec)[:, late : late + mix.shape[1]]
+    padded = torch.nn.functional.pad(mix, (0, late + -(len(mix) + late) % spec.hop))
+    state, parts = network.zero_state(), []
+    for spectrum in analyze(padded[None], spec).split(MINUTE, dim=1):
+        part, state = network(spectrum, mix.new_zeros(1), state)
+        parts.append(part)
+    return synthesize(torch.cat(parts, 1), spec)[0, late : late + len(mix)]
 
 
 def stream(model: Path, mix: Array, **controls: float) -> Array:

@@ -12,7 +12,7 @@ FLUTTER = 0.85  # part of the variance of `MagnitudeNoise` that is faster
 
 
 def mask_losses(gains: Tensor, energies: Tensor, widths: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two losses of (B, T, F) gains, given the (B, 3, T, F) of `spectra.band_energies` and bins per band (F,).
+    """Return two losses of (B, T, F) gains, given the (B, 3, T, F) of `Isolate.energies` and bins per band (F,).
 
     The first is the mean over B of 10 log10(error / voice), in dB, soft at both ends: the reward stops at 30 dB, and a
     silent voice is measured against the mix 30 dB down. The second is the L1 distance of compressed band magnitudes,

@@ -20,6 +20,8 @@ class Made:
     """What `prepare` renders where no folder holds it yet; see `recordings/made.py`."""
 
     bands_minutes: float = 0.0
+    short_bands_minutes: float = 0.0
+    patterns_minutes: float = 0.0
     singing_minutes: float = 0.0
     seed: int = 0  # of the first song; the next ones count up
     seconds: float = 60.0  # of a song

@@ -5,18 +5,20 @@ Window pair and sizes come from `rtvox.features`; `tests/test_networks.py` holds
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from rtvox.features import Array, FeatureSpec, mel_filterbank
+from rtvox.features import FeatureSpec, mel_filterbank
 
 
-def analyze(samples: Tensor, spec: FeatureSpec) -> Tensor:
-    """Turn (B, N) samples, N a multiple of hop, into (B, T, K, 2) spectra; frame t ends with hop t; silence before."""
+def analyze(samples: Tensor, spec: FeatureSpec, step: int = 1) -> Tensor:
+    """Turn (B, N) samples, N a multiple of hop, into (B, T, K, 2) spectra; frame t ends with hop t; silence before.
+
+    `step` keeps every n-th frame only.
+    """
     window = torch.tensor(spec.analysis_window(), device=samples.device)
     padded = torch.nn.functional.pad(samples, (spec.n_fft - spec.hop, 0))
-    return torch.view_as_real(torch.fft.rfft(padded.unfold(1, spec.n_fft, spec.hop) * window))
+    return torch.view_as_real(torch.fft.rfft(padded.unfold(1, spec.n_fft, spec.hop * step) * window))
 
 
 def log_mel(samples: Tensor, spec: FeatureSpec) -> Tensor:
@@ -32,20 +34,3 @@ def synthesize(spectrum: Tensor, spec: FeatureSpec) -> Tensor:
     frames = frames * torch.tensor(spec.synthesis_window(), device=frames.device)
     old, new = frames[..., : spec.hop], frames[..., spec.hop :]
     return (old + torch.nn.functional.pad(new, (0, 0, 1, 0))[:, :-1]).flatten(1)
-
-
-def band_energies(mix: Array, voice: Array, spec: FeatureSpec, edges: list[int], step: int = 1) -> Array:
-    """Return (3, T, F): per frame and band the energy of the mix, its inner product with the voice, the voice's energy.
-
-    `step` keeps every n-th frame only.
-    With gains g per band, g^2 * mix - 2 * g * inner + voice is the energy of the error, exactly: a mask can be trained
-    on these three without ever going back to bins or samples.
-    """
-    planes = []
-    for samples in (mix, voice):
-        padded = np.concatenate([np.zeros(spec.n_fft - spec.hop, np.float32), samples])
-        frames = np.lib.stride_tricks.sliding_window_view(padded, spec.n_fft)[:: spec.hop * step]
-        planes.append(np.fft.rfft(frames * spec.analysis_window()))
-    x, v = planes
-    products = np.stack([x.real**2 + x.imag**2, x.real * v.real + x.imag * v.imag, v.real**2 + v.imag**2])
-    return np.add.reduceat(products, edges[:-1], axis=2)

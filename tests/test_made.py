@@ -53,7 +53,7 @@ def wish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 
     monkeypatch.setattr(made, "render_band", render_band)
     monkeypatch.setattr(made, "sing", sing)
-    return Made(0.1, 0.1, seed=5, seconds=SECONDS, folder=str(tmp_path / "made"))
+    return Made(bands_minutes=0.1, singing_minutes=0.1, seed=5, seconds=SECONDS, folder=str(tmp_path / "made"))
 
 
 def test_what_is_missing_is_rendered_once(wish: Made, data: Path) -> None:
@@ -132,7 +132,9 @@ def test_the_index_names_the_soundfont_that_a_band_is_played_with(monkeypatch: p
 
 
 def test_the_shipped_recipe_makes_bands_and_singers() -> None:
-    assert read_recipe("isolate").made == Made(60, 40, seed=100)
+    assert read_recipe("isolate").made == Made(
+        bands_minutes=60, short_bands_minutes=60, patterns_minutes=80, singing_minutes=40, seed=100
+    )
 
 
 def test_half_of_the_bands_are_electronic_and_all_styles_come() -> None:

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from export.losses import mask_losses, si_sdr
-from export.networks.isolate import Isolate, band_edges
+from export.networks.isolate import COMPRESSION, Isolate, band_edges
 from export.networks.streaming import TimeGRU
-from export.spectra import analyze, band_energies, synthesize
+from export.spectra import analyze, synthesize
 from export.to_onnx import cost, to_graph
 from export.verify import ALLOWED, Graph, verify
 from rtvox.errors import ModelFileError
@@ -130,16 +130,37 @@ def test_band_edges_cover_every_bin_once() -> None:
     assert widths[-1] > 20
 
 
-def test_band_energies_give_the_error_of_a_mask(rng: np.random.Generator) -> None:
+@torch.no_grad()
+def test_band_energies_give_the_error_of_a_mask(network: Isolate, rng: np.random.Generator) -> None:
     """With one gain per band, g^2 mix - 2 g inner + voice is the energy of the spectral error, exactly."""
-    edges = band_edges(SPEC, 192)
-    mix, voice = rng.standard_normal((2, 20 * SPEC.hop)).astype(np.float32)
-    mix_energy, inner, voice_energy = band_energies(mix, voice, SPEC, edges)
-    gains = rng.uniform(size=mix_energy.shape)
-    x, v = (analyze(torch.from_numpy(s)[None], SPEC)[0].numpy() for s in (mix, voice))
-    error = np.repeat(gains, np.diff(edges), axis=1)[..., None] * x - v
-    expected = np.add.reduceat((error**2).sum(-1), edges[:-1], axis=1)
-    np.testing.assert_allclose(gains**2 * mix_energy - 2 * gains * inner + voice_energy, expected, rtol=1e-3)
+    signals = torch.from_numpy(rng.standard_normal((2, 1, 20 * SPEC.hop)).astype(np.float32))
+    x, v = (analyze(signal, SPEC) for signal in signals)
+    mix, inner, voice = network.energies(x, v).unbind(1)
+    gains = torch.rand_like(mix)
+    error = (gains[..., network.band_of_bin, None] * x - v).square().sum(-1)
+    expected = network.pooled(error) * network.widths
+    torch.testing.assert_close(gains**2 * mix - 2 * gains * inner + voice, expected, rtol=1e-3, atol=1e-2)
+
+
+@torch.no_grad()
+def test_a_steady_tone_does_not_stray_and_a_gliding_one_does(network: Isolate) -> None:
+    t = torch.arange(200 * SPEC.hop, dtype=torch.float64) / SPEC.sample_rate
+    turns = torch.stack([1500.3 * t, 1500.3 * t + 300.0 * t**2])  # the second rises by 600 Hz in a second
+    spectra = analyze(torch.sin(2.0 * torch.pi * turns).float(), SPEC)
+    level, strange, slow = network.features(spectra, network.zero_state(2)[:2])[0][:, :, 100].unbind(1)
+    part = (strange.amax(-1) / level.amax(-1)) ** (2.0 / COMPRESSION)  # of the power
+    assert part[0] < 1e-3
+    assert part[1] > 0.1
+    assert torch.all(slow.amax(-1) < level.amax(-1))
+
+
+@torch.no_grad()
+def test_features_of_every_second_frame_are_those_of_all(network: Isolate, noise: Array) -> None:
+    samples = torch.from_numpy(noise[: 100 * SPEC.hop])[None]
+    every, second = (
+        network.features(analyze(samples, SPEC, step), network.zero_state()[:2], step)[0] for step in (1, 2)
+    )
+    torch.testing.assert_close(second[:, :2], every[:, :2, ::2], atol=1e-4, rtol=1e-4)
 
 
 def test_mask_losses_reward_the_right_mask() -> None:

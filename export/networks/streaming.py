@@ -96,7 +96,7 @@ class FrequencyMix(nn.Module):
         return x + self.expand(torch.relu(self.squeeze(x)))
 
 
-class _Scan(torch.autograd.Function):
+class Scan(torch.autograd.Function):
     """h[t] = keep[t] * h[t - 1] + new[t] along the first axis: one fused operation per frame, forward and backward.
 
     Autograd through a loop would keep and zero a full gradient per frame, which was most of a training step.
@@ -104,6 +104,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, keep: Tensor, new: Tensor, h: Tensor) -> Tensor:
+        """Return (T, ...) all h, from (T, ...) `keep` and `new`, and the h before."""
         out = torch.empty_like(new)
         ctx.save_for_backward(keep, out, h)
         for t in range(len(new)):
@@ -112,6 +113,7 @@ class _Scan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the gradients of `keep`, `new` and the h before."""
         keep, out, h = ctx.saved_tensors
         flow = grads[0].contiguous().clone()
         for t in range(len(flow) - 2, -1, -1):
@@ -146,7 +148,7 @@ class TimeGRU(nn.Module):
         if torch.onnx.is_in_onnx_export():
             h = (state + gate[0] * (new[0] - state))[None]
         else:
-            h = _Scan.apply((1.0 - gate).float(), (gate * new).float(), state)
+            h = Scan.apply((1.0 - gate).float(), (gate * new).float(), state)
         return x + self.out(h).permute(1, 3, 0, 2), h[-1]
 
 

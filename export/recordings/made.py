@@ -1,9 +1,9 @@
 """Make recordings where the real ones are thin: the bands and singers that a recipe asks for and no folder holds yet.
 
 In: the recipe's table `[made]`, and the folders of recordings: their readers sing, and their rooms resound. Out:
-`<made>/bands/STYLE-SEED/STEM.flac`, `<made>/singing/READER-SEED.flac`, 16-bit mono at 48 kHz, and an `index.csv` that
-says what they were made of. Seeded: the same recipe and readers make the same sounds. Offline; runs in the caller's
-thread. Read next: `bands.py` and `singing.py`.
+`<made>/bands/STYLE-SEED/STEM.flac`, `<made>/patterns/pattern-SEED.flac`, `<made>/singing/READER-SEED.flac`, 16-bit mono
+at 48 kHz, and an `index.csv` that says what they were made of. Seeded: the same recipe and readers make the same
+sounds. Offline; runs in the caller's thread. Read next: `bands.py`, `patterns.py` and `singing.py`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from export.recipe import Made
 from export.recordings.bands import SOUNDFONTS, STEMS, draw_soundfont, render_band
 from export.recordings.credits import Credit, read_index, write_index
 from export.recordings.library import RATE
+from export.recordings.patterns import render_pattern
 from export.recordings.singing import SPEAKERS, read_voices, sing
 from export.recordings.songs import STYLES, compose, generator
 from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array
 
 VOICE_S = 25.0  # of a reader's sentences for one song
+SHORT_S = 20.0  # of a short band: more instruments per hour
+PATTERN_S = 16.0
 # Impulse responses that are no rooms but filters and effects.
 NO_ROOMS = ("filter", "backwards", "backslap", "comb", "cosmic", "sifter", "wildecho", "ambisonic", "feedback")
 
@@ -52,10 +55,14 @@ def make(made: Made, folders: Sequence[Path]) -> list[Path]:
 def _songs(made: Made, folders: Sequence[Path]) -> Iterator[tuple[list[str], Callable[[], list[Array]]]]:
     """Yield the files of each song, below a folder, and what renders them."""
     rooms = room_files(folders)
-    for index in range(int(np.ceil(made.bands_minutes * 60 / made.seconds))):
-        seed, style = made.seed + index, pick_style(index)
-        names = [f"bands/{style}-{seed}/{stem}.flac" for stem in STEMS]
-        yield names, partial(_band, seed, style, made.seconds, rooms)
+    bands = [(made.bands_minutes, made.seconds, made.seed), (made.short_bands_minutes, SHORT_S, made.seed + 900)]
+    for minutes, seconds, first in bands:
+        for index in range(int(np.ceil(minutes * 60 / seconds))):
+            seed, style = first + index, pick_style(index)
+            names = [f"bands/{style}-{seed}/{stem}.flac" for stem in STEMS]
+            yield names, partial(_band, seed, style, seconds, rooms)
+    for seed in range(int(np.ceil(made.patterns_minutes * 60 / PATTERN_S))):
+        yield [f"patterns/pattern-{seed}.flac"], partial(_pattern, seed, rooms)
     for index in range(int(np.ceil(made.singing_minutes * 60 / made.seconds))):
         seed, style, reader = made.seed + index, pick_style(index), SPEAKERS[index % len(SPEAKERS)]
         yield [f"singing/{reader}-{seed}.flac"], partial(_singer, seed, style, made.seconds, rooms, reader, folders)
@@ -64,6 +71,10 @@ def _songs(made: Made, folders: Sequence[Path]) -> Iterator[tuple[list[str], Cal
 def _band(seed: int, style: str, seconds: float, rooms: Sequence[Path]) -> list[Array]:
     band = render_band(seed, style, seconds, rooms)
     return [band.stems[stem] for stem in STEMS]
+
+
+def _pattern(seed: int, rooms: Sequence[Path]) -> list[Array]:
+    return [render_pattern(seed, PATTERN_S, rooms)]
 
 
 def _singer(
@@ -111,6 +122,8 @@ def credit_made(home: Path, folders: Sequence[Path]) -> None:
         maker, licence = SOUNDFONTS[draw_soundfont(generator(int(seed), style, "sound"))]
         what = f"rendered by rtvox from generated MIDI with synthesizers of its own and fluidsynth with {maker}"
         rows[path.relative_to(home).as_posix()] = in_rooms(what, licence)
+    for path in sorted(home.glob("patterns/*.flac")):
+        rows[path.relative_to(home).as_posix()] = in_rooms("synthesised by rtvox", "CC0-1.0")
     for path in sorted(home.glob("singing/*.flac")):
         reader = path.stem.rpartition("-")[0]
         read = {credit for place, credit in ingredients.items() if place.startswith(f"voice/{reader}/")}

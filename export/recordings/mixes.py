@@ -20,6 +20,7 @@ from torch import Tensor
 from export.recordings.library import RATE, Library, cut
 from rtvox.features import Array
 
+ALONE = ("loops", "patterns")  # groups whose recordings are no stems of songs
 QUIET = 1e-4  # mean square under which a cut holds no voice: -40 dB
 
 
@@ -52,7 +53,7 @@ class Mixer:
         for group in recipe.music:
             for name in self._names(group):
                 song, _, stem = name.rpartition("-")
-                self.songs.setdefault(group, {}).setdefault(song if group != "loops" else name, []).append(stem)
+                self.songs.setdefault(group, {}).setdefault(song if group not in ALONE else name, []).append(stem)
         self.music = {g: w for g, w in recipe.music.items() if self.songs.get(g)}
 
     def _names(self, group: str) -> list[str]:
@@ -101,23 +102,22 @@ class Mixer:
 
     def _music(self, rng: np.random.Generator) -> Array:
         music = np.zeros(self.length, np.float32)
-        if rng.random() < 0.5:  # one song, all its stems at one place
-            group = _pick({g: w for g, w in self.music.items() if g != "loops"} or self.music, rng)
+        together = rng.random() < 0.5  # one song, all its stems at one place; else stems from anywhere
+        if together:
+            group = _pick({g: w for g, w in self.music.items() if g not in ALONE} or self.music, rng)
             song = str(rng.choice(list(self.songs[group])))
-            parts = [(group, f"{song}-{stem}" if group != "loops" else song) for stem in self.songs[group][song]]
-            start: int | None = None
-        else:  # stems from anywhere
+            names = [(group, f"{song}-{stem}" if group not in ALONE else song) for stem in self.songs[group][song]]
+        else:
             groups = [_pick(self.music, rng) for _ in range(int(rng.integers(1, 5)))]
-            parts = [(g, str(rng.choice(self._names(g)))) for g in groups]
-            start = -1
-        factor = self._speed(rng)
-        for group, name in parts:
+            names = [(g, str(rng.choice(self._names(g)))) for g in groups]
+        place, factor = rng.random(), self._speed(rng)
+        for group, name in names:
             array = self.library[group][name]
-            if start is None or start < 0:
-                place = int(rng.integers(0, max(len(array) - self.length, 1)))
-                start = place if start is None else -1
+            if not together:
+                place, factor = rng.random(), self._speed(rng)
+            start = int(place * max(len(array) - self.length, 1))
             level = 10 ** (rng.normal(0.0, 4.0) / 20)
-            music += level * colour(self._cut(array, start if start >= 0 else place, factor), rng)
+            music += level * colour(self._cut(array, start, factor), rng)
         return music
 
     def _speed(self, rng: np.random.Generator) -> float:
@@ -175,7 +175,7 @@ def room(x: Array, rng: np.random.Generator) -> Array:
 
 def produce(x: Array, rng: np.random.Generator) -> Array:
     """Treat a voice (N,) as producers do: any of stutter, freeze, harmonies, overdrive, telephone, room or echo."""
-    for effect, chance in ((stutter, 0.15), (freeze, 0.2), (harmonise, 0.2), (overdrive, 0.1), (telephone, 0.1)):
+    for effect, chance in ((stutter, 0.1), (freeze, 0.02), (harmonise, 0.05), (overdrive, 0.1), (telephone, 0.1)):
         if rng.random() < chance:
             x = effect(x, rng)
     for _ in range(2):
@@ -238,7 +238,7 @@ def telephone(x: Array, rng: np.random.Generator) -> Array:
 class MixStream(torch.utils.data.IterableDataset[Tensor]):
     """Endless stream of training items: `view(mix, voice)` of mix after mix. Workers and ranks draw their own."""
 
-    def __init__(self, mixer: Mixer, view: Callable[[Array, Array], Array], seed: int, rank: int = 0) -> None:
+    def __init__(self, mixer: Mixer, view: Callable[[Array, Array], Tensor], seed: int, rank: int = 0) -> None:
         self.mixer, self.view, self.seed, self.rank = mixer, view, seed, rank
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -246,4 +246,4 @@ class MixStream(torch.utils.data.IterableDataset[Tensor]):
         info = torch.utils.data.get_worker_info()
         rng = np.random.default_rng([self.seed, self.rank, info.id if info else 0])
         while True:
-            yield torch.from_numpy(self.view(*self.mixer.draw(rng)))
+            yield self.view(*self.mixer.draw(rng))

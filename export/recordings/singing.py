@@ -31,7 +31,7 @@ from rtvox.features import Array
 
 Double = npt.NDArray[np.float64]
 
-SPEAKERS = ("kathleen-en", "kerstin-de", "nathalie-nl", "flemishguy-nl")  # CC0 readers of ../shared/data/voice
+SPEAKERS = ("kathleen-en", "kerstin-de", "nathalie-nl", "flemishguy-nl", "crowd-50")  # folders of ../shared/data/voice
 FRAME_S = 0.005  # WORLD's usual frame period; all frame counts below are in this unit
 LONGEST_ONSET, LONGEST_CODA, LONGEST_VOWEL = 40, 30, 60  # frames of one syllable that are used
 
