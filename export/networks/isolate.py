@@ -111,9 +111,9 @@ class Isolate(FrameNetwork):
     def features(self, spectrum: Tensor, state: list[Tensor], step: int = 1) -> tuple[Tensor, list[Tensor]]:
         """Return what the network looks at, (B, 3, T, F), and the state, from (B, T, K, 2) spectra.
 
-        `step`: hops from one to the next. The features are the compressed magnitudes of the bands; those of how far each
-        bin strays from the steady tone that it was LAG frames ago (the phase deviation of onset detectors: Duxbury et
-        al. 2003, "Complex domain onset detection for musical signals"); and the running mean of the first.
+        `step`: hops from one to the next. The features are the compressed magnitudes of the bands; those of how far
+        each bin strays from the steady tone that it was LAG frames ago (the phase deviation of onset detectors: Duxbury
+        et al. 2003, "Complex domain onset detection for musical signals"); and the running mean of the first.
         """
         past, lag = torch.cat([state[0][:, -2 * LAG // step :], spectrum], 1), LAG // step
         now, last, before = past[:, 2 * lag :], past[:, lag:-lag], past[:, : -2 * lag]
