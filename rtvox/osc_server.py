@@ -23,6 +23,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
 from itertools import count
+from typing import Self
 
 import numpy as np
 
@@ -95,7 +96,7 @@ class OscServer:
             for run, name in ((self._serve, "rtvox-osc"), (self._work, "rtvox-osc-worker"))
         ]
 
-    def __enter__(self) -> OscServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -15,7 +15,7 @@ import sys
 import threading
 from functools import partial
 
-from rtvox.commands.options import add_devices, add_model, add_osc, choose, device_choice, osc_server
+from rtvox.commands.options import add_devices, add_model, add_osc, announce, choose, device_choice, osc_server
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,21 +27,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until asked to end."""
+    from rtvox.chain import NO_MODEL
     from rtvox.devices import NoDevice
     from rtvox.engine import Engine
-    from rtvox.errors import RtvoxError
+    from rtvox.errors import ModelFileError, RtvoxError
     from rtvox.session import Session
 
-    choice, end = choose(args.model, args.settings), threading.Event()
+    end, fault = threading.Event(), ""
+    try:
+        choice = choose(args.model, args.settings)
+    except ModelFileError as error:
+        choice, fault = choose(NO_MODEL, []), str(error)
+        print(f"rtvox: {error}; going on without a model", file=sys.stderr, flush=True)
     with Engine(NoDevice(), choice.spec, provider=args.provider) as engine:
         session = Session(engine, device_choice(args), presets=args.presets, recordings=args.recordings)
-        with osc_server(args, session, end.set):
+        with osc_server(args, session, end.set) as server:
+            announce(server, args)
             for step in (partial(session.load_file, choice.model, choice.settings), session.start):
                 try:
                     step()
                 except RtvoxError as error:
                     session.fault = str(error)
                     print(f"rtvox: {error}", file=sys.stderr, flush=True)
+            session.fault = session.fault or fault
             while not end.wait(1.0):  # a wait without end would not hear Ctrl-C on Windows
                 pass
     return 0

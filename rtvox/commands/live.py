@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from rtvox.commands.options import add_devices, add_model, add_osc, choose, device_choice, osc_server
+from rtvox.commands.options import add_devices, add_model, add_osc, announce, choose, device_choice, osc_server
 
 if TYPE_CHECKING:
     from rtvox.engine import Engine
@@ -71,15 +71,20 @@ def run(args: argparse.Namespace) -> int:
         stack.enter_context(engine)
         session = Session(engine, devices, presets=args.presets, recordings=args.recordings, open_device=open_device)
         session.load_file(choice.model, choice.settings)
+        server, busy = None, ""
         try:
-            stack.enter_context(osc_server(args, session, end.set))
+            server = osc_server(args, session, end.set)
         except OscError as error:
             if args.osc_port is not None:
                 raise
-            print(f"rtvox: {error}; going on without OSC", file=sys.stderr)  # a second one beside the first
+            busy = f"rtvox: {error}; going on without OSC"  # a second one beside the first
         session.start()
         if args.record:
             engine.record(args.record)
+        if server:
+            announce(stack.enter_context(server), args)
+        else:
+            print(busy, file=sys.stderr)
         status = engine.status()
         print(f"{card.name}, {status.sample_rate} Hz, blocks of {status.block}; Ctrl-C ends it", file=sys.stderr)
         for message in filter(None, (card.message, status.message)):

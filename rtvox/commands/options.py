@@ -106,7 +106,7 @@ def add_osc(parser: argparse.ArgumentParser) -> None:
 
 
 def osc_server(args: argparse.Namespace, session: Session, end: Callable[[], object]) -> OscServer:
-    """Return a server, not yet started, for what --osc-... say; `end` is what /rtvox/quit does. Raises: OscError."""
+    """Return a server, to be started, for what --osc-... say; `end` is what /rtvox/quit does. Raises: OscError."""
     from rtvox.osc_commands import Commands
     from rtvox.osc_server import OscServer
     from rtvox.osc_tree import PORT
@@ -114,12 +114,15 @@ def osc_server(args: argparse.Namespace, session: Session, end: Callable[[], obj
     port = PORT if args.osc_port is None else args.osc_port
     if not 0 <= port < 65536:
         raise ParameterError(f"--osc-port {port}: needs 0 to 65535")
-    server = OscServer(Commands(session, end), args.osc_host, port, args.osc_allow)
+    return OscServer(Commands(session, end), args.osc_host, port, args.osc_allow)
+
+
+def announce(server: OscServer, args: argparse.Namespace) -> None:
+    """Print where OSC listens, and warn if others than this machine can reach it."""
     print(f"OSC on {args.osc_host}:{server.port}", file=sys.stderr, flush=True)
     if not server.is_local:
         whom = f"at {', '.join(args.osc_allow)}" if args.osc_allow else "on that network (--osc-allow names some only)"
         print(f"rtvox: warning: everybody {whom} can steer this engine over OSC", file=sys.stderr, flush=True)
-    return server
 
 
 def device_choice(args: argparse.Namespace) -> DeviceChoice:
