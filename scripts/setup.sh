@@ -52,8 +52,10 @@ missing_packages() {
     done
 }
 
-has_portaudio() {
-    [ "$(uname -s)" != Linux ] || "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library("portaudio"))'
+# has_library NAME: whether Linux has that shared library; other systems get theirs with the wheels.
+has_library() {
+    [ "$(uname -s)" != Linux ] ||
+        "$python" -c 'import ctypes.util, sys; sys.exit(not ctypes.util.find_library(sys.argv[1]))' "$1"
 }
 
 has_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
@@ -67,11 +69,12 @@ esac
 python=$(find_python)
 
 packages=
-has_portaudio || packages=libportaudio2
+has_library portaudio || packages=libportaudio2
 # Debian has venv's pip (ensurepip) in a package of its own.
 has_venv || packages="$packages $("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
 if [ "$job" = gui ] || [ "$job" = test ]; then # what Qt's wheel leaves to the system, and letters to write with
     packages="$packages $(missing_packages libgl1 libegl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core)"
+    has_library glib-2.0 || packages="$packages libglib2.0-0"
 fi
 if [ "$job" = gui ]; then # its X11 part
     packages="$packages $(missing_packages libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 \
