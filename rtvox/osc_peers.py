@@ -206,3 +206,27 @@ class Subscribers:
     def levels(self) -> Iterator[tuple[Peer, bool]]:
         """Return all who are told, and whether with spectra."""
         return iter([(client.peer, client.level == 2) for client in self._clients.values() if client.level])
+
+
+def open_port(host: str, port: int) -> tuple[socket.socket, socket.socket]:
+    """Return a UDP socket and a listening TCP socket on the same port number. Raises: OscError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        for _ in range(100 if port == 0 else 1):  # the number that UDP got may be taken for TCP
+            udp = socket.socket(family, socket.SOCK_DGRAM)
+            try:
+                udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+                udp.bind(address)
+                tcp = socket.create_server((host, udp.getsockname()[1]), family=family)
+            except OSError as error:
+                udp.close()
+                if port:
+                    raise
+                failure = error
+            else:
+                return udp, tcp
+        raise failure
+    except OSError as error:
+        raise OscError(
+            f"OSC on {host}:{port}: {error.strerror or error}; is it taken? --osc-port takes another"
+        ) from None

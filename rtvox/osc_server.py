@@ -3,7 +3,7 @@
 Threads, and what each may do:
 
 * the server thread: receives, does what takes microseconds (`osc_commands.py`), sends. It waits for sockets only.
-* the worker thread: does asynchronous commands one after the other, and hands answers to the server thread.
+* the worker thread (`osc_worker.py`): does asynchronous commands, and hands answers to the server thread.
 
 The converter is never waited for, and never waits: controls are plain values in `Params`. What comes in is taken for
 hostile: sizes, counts, rates and queues are limited, and what is refused is counted in `ignored`. Read next:
@@ -14,34 +14,31 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import queue
 import selectors
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 from itertools import count
 from typing import Self
 
-import numpy as np
-
 from rtvox.errors import OscError, RtvoxError
-from rtvox.osc import MAX_DATAGRAM, MAX_PACKET, Value, bundle, decode, encode
-from rtvox.osc_commands import Commands, Message
-from rtvox.osc_peers import MAX_UNSENT, Connection, Peer, Subscribers, UdpPeer
+from rtvox.osc import MAX_DATAGRAM, MAX_PACKET, Value, decode, encode
+from rtvox.osc_commands import Commands
+from rtvox.osc_notices import Notices
+from rtvox.osc_peers import MAX_UNSENT, Connection, Peer, Subscribers, UdpPeer, open_port
 from rtvox.osc_query import describe
-from rtvox.osc_tree import METER_HZ, PORT, STATUS_HZ
+from rtvox.osc_tree import METER_HZ, PORT
+from rtvox.osc_worker import Worker, failure
 from rtvox.realtime import CONTROL_PRIORITY, raise_priority
 
 BATCH = 32  # datagrams taken before anything else gets its turn
 BREATH_S = 0.001  # after a full batch: a flood is taken at 30 000 a second, and leaves time to others
-MAX_QUEUE = 64  # asynchronous commands that wait
 MAX_SCHEDULED, MAX_AHEAD_S = 4096, 60.0  # messages of bundles for later
 MAX_CONNECTIONS = 16
 FAILS_PER_S = 50.0  # answers to what is wrong; a flood of nonsense must not make us shout back
-_STATUS_EVERY = round(METER_HZ / STATUS_HZ)
 
 
 class OscServer:
@@ -73,7 +70,7 @@ class OscServer:
             self._allowed = [ip_network(text, strict=False) for text in allow]
         except ValueError as error:
             raise OscError(f"{error}: needs an address or a network, as 192.168.1.0/24") from None
-        self._udp, self._tcp = _open(host, port)
+        self._udp, self._tcp = open_port(host, port)
         self.port = int(self._udp.getsockname()[1])
         self.is_local = ip_address(self._udp.getsockname()[0].partition("%")[0]).is_loopback
         self._selector = selectors.DefaultSelector()
@@ -87,14 +84,10 @@ class OscServer:
         self._scheduled: list[tuple[float, int, Peer, str, list[Value]]] = []
         self._order = count()
         self._outbox: deque[tuple[Peer, bytes]] = deque()
-        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(MAX_QUEUE)
-        self._told: dict[str, tuple[Value, ...]] = {}  # what subscribers know
-        self._ticks, self._fails, self._fails_at = 0, FAILS_PER_S, 0.0
+        self._worker, self._notices = Worker(commands, self._post), Notices(commands, lambda: self.ignored)
+        self._fails, self._fails_at = FAILS_PER_S, 0.0
         self._open = True
-        self._threads = [
-            threading.Thread(target=run, name=name, daemon=True)
-            for run, name in ((self._serve, "rtvox-osc"), (self._work, "rtvox-osc-worker"))
-        ]
+        self._thread = threading.Thread(target=self._serve, name="rtvox-osc", daemon=True)
 
     def __enter__(self) -> Self:
         self.start()
@@ -105,16 +98,15 @@ class OscServer:
 
     def start(self) -> None:
         """Begin to listen."""
-        for thread in self._threads:
-            thread.start()
+        self._worker.start()
+        self._thread.start()
 
     def close(self) -> None:
         """Finish the command under way, say goodbye to subscribers, and free the port."""
-        self._jobs.put(None)
-        self._threads[1].join()
+        self._worker.close()
         self._open = False
         self._poke()
-        self._threads[0].join()
+        self._thread.join()
         farewell = encode("/rtvox/status/state", "stopped")
         for peer in self._subscribers.peers():
             peer.send(farewell)
@@ -221,13 +213,11 @@ class OscServer:
             if pattern == "/rtvox/notify":
                 self._notify(peer, values)
             elif pattern in self._commands.waiting:
-                self._jobs.put_nowait(lambda: self._command(peer, pattern, values))
+                self._worker.ask(peer, pattern, values)
             else:
                 for address in self._commands.addresses(pattern):
                     if answer := self._commands.run(address, values):
                         peer.send(encode(address, *answer))
-        except queue.Full:
-            self._fail(peer, pattern, f"{MAX_QUEUE} commands are waiting already; try again")
         except RtvoxError as error:
             self._fail(peer, pattern, str(error))
         except Exception as error:  # a mistake of ours; the engine lives on
@@ -242,102 +232,25 @@ class OscServer:
             self.ignored += 1
             return
         self._fails -= 1.0
-        peer.send(encode("/rtvox/fail", _shown(address), _shown(reason)))
+        peer.send(failure(address, reason))
 
     def _notify(self, peer: Peer, values: list[Value]) -> None:
         numbers = [value for value in values if isinstance(value, int | float)]
         if not 1 <= len(numbers) == len(values) <= 2 or not 0 <= numbers[-1] < 65536:
             raise OscError("needs 0, 1 or 2, and a port if others than yours shall hear it")
         if not self._subscribers:
-            self._told = dict(self._commands.session.state())
+            self._notices.begin()
         subscribed = self._subscribers.set(peer, int(numbers[0]), int(numbers[1]) if len(numbers) == 2 else None)
         if subscribed:
-            self._jobs.put_nowait(lambda: self._send_all(subscribed, ""))
-
-    # What follows, up to the next comment, runs in the worker thread.
-
-    def _work(self) -> None:
-        raise_priority(CONTROL_PRIORITY)
-        while job := self._jobs.get():
-            try:
-                job()
-            except Exception as error:  # a mistake of ours, or a folder that cannot be read; the next may work
-                self._commands.session.fault = f"OSC: {type(error).__name__}: {error}"
-
-    def _command(self, peer: Peer, address: str, values: list[Value]) -> None:
-        try:
-            if address == "/rtvox/sync":
-                self._post(peer, encode("/rtvox/synced", *values))
-                return
-            if address == "/rtvox/get":
-                self._send_all(peer, str(values[0]) if values else "")
-                answer: tuple[Value, ...] = tuple(values)
-            else:
-                answer = self._commands.run(address, values)
-            self._post(peer, encode("/rtvox/done", address, *answer))
-        except RtvoxError as error:
-            self._post(peer, encode("/rtvox/fail", address, _shown(str(error))))
-        except Exception as error:  # a mistake of ours; the engine lives on
-            self._post(peer, encode("/rtvox/fail", address, f"{type(error).__name__}: {error}"))
-
-    def _send_all(self, peer: Peer, wanted: str) -> None:
-        for address, values in self._commands.asked(wanted):
-            self._post(peer, encode(address, *values))
+            self._worker.tell_all(subscribed)
 
     def _post(self, peer: Peer, packet: bytes) -> None:
         self._outbox.append((peer, packet))
         self._poke()
 
-    # Server thread again.
-
     def _tick(self) -> None:
-        """Tell subscribers what has changed, and how loud it is; now and then the status."""
-        engine = self._commands.session.engine
-        state: dict[str, tuple[Value, ...]] = dict(self._commands.session.state())
-        changes = [(address, values) for address, values in state.items() if self._told.get(address) != values]
-        self._told = state
-        packets = [encode(address, *values) for address, values in changes]
-        packets.append(encode("/rtvox/meters", *map(float, engine.meters())))
-        if self._ticks % _STATUS_EVERY == 0:
-            packets.append(_packed(self._commands.status(self.ignored)))
-        self._ticks += 1
-        spectra: list[bytes] = []
-        if self._subscribers.want_spectra:
-            for side, mel in zip(("input", "output"), engine.spectra(), strict=True):
-                spectra.append(encode(f"/rtvox/spectrum/{side}", mel.astype(np.dtype(">f4")).tobytes()))
+        packets = self._notices.next()
+        spectra = self._notices.spectra() if self._subscribers.want_spectra else []
         for peer, with_spectra in self._subscribers.levels():
             for packet in packets + spectra if with_spectra else packets:
                 peer.send(packet)
-
-
-def _packed(messages: Sequence[Message]) -> bytes:
-    return bundle([encode(address, *values) for address, values in messages])
-
-
-def _shown(text: str) -> str:
-    """Return a text that is short, one line, and can be encoded."""
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())[:1000]
-
-
-def _open(host: str, port: int) -> tuple[socket.socket, socket.socket]:
-    """Return a UDP socket and a listening TCP socket on the same port number."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
-        for _ in range(100 if port == 0 else 1):  # the number that UDP got may be taken for TCP
-            udp = socket.socket(family, socket.SOCK_DGRAM)
-            try:
-                udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-                udp.bind(address)
-                tcp = socket.create_server((host, udp.getsockname()[1]), family=family)
-            except OSError as error:
-                udp.close()
-                if port:
-                    raise
-                failure = error
-            else:
-                return udp, tcp
-        raise failure
-    except OSError as error:
-        raise OscError(
-            f"OSC on {host}:{port}: {error.strerror or error}; is it taken? --osc-port takes another"
-        ) from None
