@@ -44,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = Settings()
     theme.apply(settings.theme)
     try:
-        engine = RemoteEngine(host.strip("[]"), int(port))
+        engine = RemoteEngine(LOOPBACK if host == "localhost" else host.strip("[]"), int(port))
     except OscError as error:
         print(f"rtvox: error: {error}", file=sys.stderr)
         return error.exit_code
-    window = Window(engine, settings, Launcher(int(port)) if engine.host in LOOPBACK else None)
+    window = Window(engine, settings, Launcher(int(port)) if engine.host == LOOPBACK else None)
     window.show()
     code = application.exec()
     del window  # before the application, or Qt crashes on its way out

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QProcess, QProcessEnvironment
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+LOOPBACK = "127.0.0.1"  # where an engine that is started here listens
 
 
 class Launcher:

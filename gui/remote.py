@@ -23,6 +23,7 @@ POLL_MS = 33  # the fast timer: meters and spectra come at 30 Hz
 SILENT_S = 1.0  # an engine that has sent nothing for so long (30 meters) is away
 RETRY_S = 0.5  # between attempts to find it
 HOLD_S = 0.3  # after a change of ours, echoes of older ones are still on the way: they wait
+ANSWER_S = 30.0  # a model from a slow disk, a device that must be tried twice; UDP may lose an answer
 QUEUE = 20000  # messages; a window that stood still for minutes loses the oldest, and asks for all anew
 
 
@@ -32,7 +33,7 @@ class RemoteEngine(QObject):
     Attributes:
         mirror: what it has told.
         online: it has been heard within the last second.
-        waiting: addresses of asynchronous commands that are not answered yet.
+        waiting: addresses of asynchronous commands that are not answered yet, and when they were sent.
     """
 
     online_changed = pyqtSignal(bool)
@@ -49,7 +50,7 @@ class RemoteEngine(QObject):
         self.host, self.port = host, port
         self.mirror = Mirror()
         self.online, self._tried = False, -RETRY_S
-        self.waiting: list[str] = []
+        self.waiting: dict[str, float] = {}
         self._touched: dict[str, float] = {}  # control -> when it was changed here, for HOLD_S
         self._held: dict[str, float] = {}  # control of those -> what the engine has said since
         self._wishes: tuple[str, dict[str, float]] = "", {}  # a model that is being loaded, values for its controls
@@ -85,7 +86,7 @@ class RemoteEngine(QObject):
 
     def send(self, address: str, *values: Value) -> None:
         """Send a command that answers; `done` or `failed` follows."""
-        self.waiting.append(address)
+        self.waiting[address] = time.monotonic()
         self.changed.emit("waiting")
         self._client.send(address, *values)
 
@@ -125,6 +126,9 @@ class RemoteEngine(QObject):
         for name, at in list(self._touched.items()):
             if time.monotonic() - at >= HOLD_S:
                 self._settle(name)
+        for address, sent in list(self.waiting.items()):
+            if time.monotonic() - sent > ANSWER_S:
+                self._answer(False, address, [f"{address}: no answer in {ANSWER_S:g} s; try again"])
         for topic in filter(None, topics):
             self.changed.emit(topic)
         if len(meters) == 4:
@@ -177,8 +181,7 @@ class RemoteEngine(QObject):
             self._show(name, value)
 
     def _answer(self, done: bool, command: str, results: list[Value]) -> None:
-        if command in self.waiting:
-            self.waiting.remove(command)
+        if self.waiting.pop(command, None):
             self.changed.emit("waiting")
         if done:
             self.done.emit(command, results)

@@ -246,6 +246,17 @@ def test_a_datagram_that_is_lost_does_not_leave_the_window_wrong(
     assert station.value("mix") == 1.0
 
 
+def test_a_command_without_an_answer_is_given_up(window: Window, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gui.remote.ANSWER_S", 0.5)
+    monkeypatch.setattr(window.engine._client, "send", lambda *_: None)
+    card = window.board.cards.cards["full"]
+    qtbot.mouseClick(card, LEFT)
+    assert card.detail.text() == "loading …"
+    qtbot.waitUntil(lambda: "no answer" in window.board.banner.text, timeout=WAIT_MS)
+    assert card.detail.text() != "loading …"
+    assert not card.isChecked()
+
+
 def test_nonsense_from_the_network_is_left_alone(window: Window, qtbot: QtBot) -> None:
     engine = window.engine
     for message in (
