@@ -16,7 +16,8 @@ from export.networks.streaming import FrameNetwork
 from export.recipe import Recipe
 from export.recordings.library import prepare
 from export.recordings.made import make
-from export.recordings.pairs import prepare_pairs
+from export.recordings.pairs import prepare_pairs, read_pairs
+from export.recordings.statistics import compare
 from export.tasks import isolate, scream
 from export.train import Training
 from rtvox.features import FeatureSpec
@@ -40,6 +41,7 @@ def _prepare_isolate(recipe: Recipe, folders: Sequence[Path], cache: Path) -> No
 
 def _prepare_scream(recipe: Recipe, folders: Sequence[Path], cache: Path) -> None:
     prepare_pairs(recipe.pairs, folders, cache, recipe.seed)
+    print(compare(read_pairs(cache), folders, cache / "pairs" / "statistics.csv"))
 
 
 MODELS = {

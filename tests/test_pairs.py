@@ -17,8 +17,9 @@ from export.recordings.align import SPEC, align, lay
 from export.recordings.credits import read_credits
 from export.recordings.library import FULL_SCALE, RATE
 from export.recordings.own_pairs import MATCHING, Row, prepare_own
-from export.recordings.pairs import PairRecipe, prepare_pairs, read_pairs
-from export.recordings.screams import angus, draw_manner, look_at, scream
+from export.recordings.pairs import PairRecipe, make_pair, prepare_pairs, read_pairs
+from export.recordings.screams import EDGES_HZ, angus, draw_manner, look_at, scream
+from export.recordings.statistics import compare, statistics_of, sung_ranges
 from export.recordings.takes import make_take, read_takes
 from rtvox.errors import ParameterError
 from rtvox.features import Array
@@ -268,3 +269,19 @@ def test_synthesised_pairs_leave_out_what_is_held_out(tmp_path: Path) -> None:
         prepare_pairs(PairRecipe({"voice/ben/*": 1.0}), [tmp_path / "data"], tmp_path / "cache", 440)
     with pytest.raises(ParameterError, match="no prepared pairs"):
         read_pairs(tmp_path)
+
+
+def test_made_screams_are_laid_beside_sung_ones(tmp_path: Path) -> None:
+    columns = ["clip", "seconds", *statistics_of(speak(1, 1.2))]
+    assert len([name for name in columns if name.startswith("band_")]) == len(EDGES_HZ) - 1
+    rows = [["Singer1_DeathGrowl", "3", *["1"] * (len(columns) - 2)], ["Singer2_DeathGrowl", "3", *["2"] * 9]]
+    (tmp_path / "scream-statistics.csv").write_text("\n".join(",".join(row) for row in (columns, *rows)) + "\n")
+    assert sung_ranges([tmp_path])["growl"]["hnr_db"] == (1.0, 2.0)
+    assert sung_ranges([tmp_path / "nowhere"]) == {}
+    pair = make_pair([(speak(2, 1.2), speak(2, 1.2), 1.0, 0.0), (speak(3, 1.2), speak(3, 1.2), 0.5, 1.0)])
+    table = compare({"anna": pair}, [tmp_path], tmp_path / "statistics.csv").splitlines()
+    assert table[0] == "family,column,made,sung_low,sung_high"
+    assert {line.split(",")[0] for line in table[1:]} == {"growl"}  # the other utterance is no full scream
+    assert table[1].startswith("growl,hnr_db,")
+    assert table[1].endswith(",1,2")
+    assert (tmp_path / "statistics.csv").read_text().splitlines() == table

@@ -13,7 +13,7 @@ from test_pairs import speak
 
 from export.__main__ import main
 from export.checkpoints import newest_checkpoint, read_checkpoint
-from export.evaluate_scream import convert, resynthesise
+from export.evaluate_scream import convert, resynthesise, summary
 from export.losses import scream_losses
 from export.measures import (
     band_levels_db,
@@ -266,7 +266,7 @@ def test_prepare_train_export_and_evaluate(tmp_path: Path, capsys: pytest.Captur
     ):
         for group in ("sentences", "speakers"):
             assert f"{group}_{name}" in printed
-            assert f"{group}_{name}" in manifest.metrics
+    assert {"hnr_voice_db", "hnr_db", "frechet_part", "reconstruction_db"} <= manifest.metrics.keys()
     assert float(manifest.metrics["silence_peak"]) < 1e-3
     assert {control.name: control.default for control in manifest.controls} == {"intensity": 1.0, "style": 1.0}
     assert manifest.provenance.data[0].licence == "your own"
@@ -278,6 +278,25 @@ def test_prepare_train_export_and_evaluate(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "tiny-scream.toml").write_text(missing)
     assert main(["evaluate", *common, *data, "--model", str(model)]) == 2
     assert "no sound files" in capsys.readouterr().err
+
+
+def test_summary_holds_the_worst_of_each_kind() -> None:
+    figures = {"a_hnr_voice_db": 9.0, "a_reconstruction_db": 1.5}
+    for group, worse in (("a", 0.0), ("b", 1.0)):
+        figures |= {f"{group}_hnr_as_growl_db": worse - 2.0, f"{group}_modulation_as_growl_db": -3.0 - worse}
+        figures |= {f"{group}_modulation_target_growl_db": -2.5, f"{group}_syllables_as_growl": 0.9 - 0.1 * worse}
+        figures |= {f"{group}_frechet_as_growl": 0.2 + worse}
+    found = summary(figures)
+    assert found == pytest.approx(
+        {
+            "hnr_voice_db": 9.0,
+            "hnr_db": -1.0,
+            "modulation_from_target_db": 1.5,
+            "syllable_correlation": 0.8,
+            "frechet_part": 1.2,
+            "reconstruction_db": 1.5,
+        }
+    )
 
 
 def test_every_recipe_names_a_model_of_the_table() -> None:
