@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Text found in the reason of a skip -> why such a test cannot run in CI.
 ALLOWED: dict[str, str] = {
-    "needs ../shared/data": "recordings are never committed, and CI has none; made signals are held to marks of their own",
+    "needs ../shared/data": "recordings are never committed; made signals have marks of their own",
 }
 
 
