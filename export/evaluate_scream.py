@@ -53,7 +53,7 @@ def evaluate_scream(
         figures |= {f"{group}_{name}": value for name, value in measured.items()}
     print("\n".join(f"{name:40} {value:8.2f}" for name, value in figures.items()))
     silence = convert(file, np.zeros(RATE, np.float32))
-    return summary(figures) | {"silence_peak": float(np.abs(silence).max())}
+    return summary(figures) | {"silence_peak_db": float(20.0 * np.log10(np.abs(silence).max() + 1e-9))}
 
 
 def summary(figures: Mapping[str, float]) -> dict[str, float]:

@@ -274,7 +274,7 @@ def test_synthesised_pairs_leave_out_what_is_held_out(tmp_path: Path) -> None:
 def test_made_screams_are_laid_beside_sung_ones(tmp_path: Path) -> None:
     columns = ["clip", "seconds", *statistics_of(speak(1, 1.2))]
     assert len([name for name in columns if name.startswith("band_")]) == len(EDGES_HZ) - 1
-    rows = [["Singer1_DeathGrowl", "3", *["1"] * (len(columns) - 2)], ["Singer2_DeathGrowl", "3", *["2"] * 9]]
+    rows = [[f"Singer{i}_DeathGrowl", "3", *[str(i)] * (len(columns) - 2)] for i in (1, 2)]
     (tmp_path / "scream-statistics.csv").write_text("\n".join(",".join(row) for row in (columns, *rows)) + "\n")
     assert sung_ranges([tmp_path])["growl"]["hnr_db"] == (1.0, 2.0)
     assert sung_ranges([tmp_path / "nowhere"]) == {}
