@@ -842,15 +842,22 @@
    {
     "box": {
      "id": "obj-54",
-     "maxclass": "toggle",
+     "maxclass": "umenu",
      "patching_rect": [
       20,
       488,
-      24,
-      24
+      48,
+      22
+     ],
+     "items": [
+      "auto",
+      ",",
+      "input-phase",
+      ",",
+      "griffin-lim"
      ],
      "numinlets": 1,
-     "numoutlets": 1
+     "numoutlets": 3
     }
    },
    {

@@ -233,15 +233,22 @@ def test_a_new_control_appears_in_every_patch() -> None:
     new = [*PARAMS.values(), Param("growl", "", 0.0, 2.0, 0.5, 20.0, "How much.")]
     assert "oscformat rtvox param growl" in pd_patch(new)
     assert "prepend /rtvox/param/growl" in max_patch(new)
-    assert "[\\growl, 0, 2, 0.5]" in supercollider_controls(new)
+    assert "[\\growl, 0, 2, 0.5, 0]" in supercollider_controls(new)
 
 
 def test_the_wires_of_the_patch_for_pure_data_end_at_boxes() -> None:
-    lines = pd_patch().splitlines()
-    boxes = [line for line in lines if line.startswith("#X") and not line.startswith("#X connect")]
-    for line in lines:
-        if match := re.fullmatch(r"#X connect (\d+) \d+ (\d+) \d+;", line):
-            assert max(int(match[1]), int(match[2])) < len(boxes)
+    counts = [0]  # boxes so far, of each canvas that is open
+    for line in pd_patch().splitlines()[1:]:
+        if line.startswith("#N canvas"):
+            counts.append(0)
+        elif line.startswith("#X restore"):
+            counts.pop()
+            counts[-1] += 1
+        elif match := re.fullmatch(r"#X connect (\d+) \d+ (\d+) \d+;", line):
+            assert max(int(match[1]), int(match[2])) < counts[-1]
+        else:
+            counts[-1] += 1
+    assert len(counts) == 1
 
 
 @pytest.mark.skipif(
