@@ -64,10 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     args = build_parser().parse_args(arguments)
     try:
-        if args.command == "takes":
-            _takes(args)
-        else:
-            COMMANDS[args.command](read_recipe(args.recipe), args)
+        COMMANDS[args.command](args)
     except RtvoxError as error:
         print(f"export: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -84,8 +81,8 @@ def _takes(args: argparse.Namespace) -> None:
     print("\n".join([*(f"set aside: {why}" for why in aside.values()), f"{args.target}: {len(takes)} takes"]))
 
 
-def _prepare(recipe: Recipe, args: argparse.Namespace) -> None:
-    from export.models import MODELS
+def _prepare(args: argparse.Namespace) -> None:
+    from export.models import find_model
 
     if args.clean or args.screamed:
         from export.recordings.own_pairs import prepare_own, summary
@@ -94,32 +91,36 @@ def _prepare(recipe: Recipe, args: argparse.Namespace) -> None:
             raise ParameterError("--clean and --screamed belong together; name both folders")
         print(summary(prepare_own(args.clean, args.screamed, args.cache, args.report, args.style)))
         return
-    MODELS[recipe.model].prepare(recipe, args.data, args.cache)
+    recipe = read_recipe(args.recipe)
+    find_model(recipe.model).prepare(recipe, args.data, args.cache)
 
 
-def _train(recipe: Recipe, args: argparse.Namespace) -> None:
-    from export.models import MODELS
+def _train(args: argparse.Namespace) -> None:
+    from export.models import find_model
     from export.train import train
 
+    recipe = read_recipe(args.recipe)
     flags = {name: value for name, value in vars(args).items() if name not in ("command", "recipe", "cache", "runs")}
-    print(train(recipe, MODELS[recipe.model].training, args.cache, args.runs, **flags))
+    print(train(recipe, find_model(recipe.model).training, args.cache, args.runs, **flags))
 
 
-def _export(recipe: Recipe, args: argparse.Namespace) -> None:
+def _export(args: argparse.Namespace) -> None:
     from export.checkpoints import newest_checkpoint
     from export.to_onnx import export
 
+    recipe = read_recipe(args.recipe)
     checkpoint = args.checkpoint or newest_checkpoint(args.runs / recipe.name)
     file = export(recipe, checkpoint, args.cache, _model(recipe, args))
     print(f"{file.path}: {len(file.data)} bytes, {file.manifest.metrics}")
 
 
-def _evaluate(recipe: Recipe, args: argparse.Namespace) -> None:
+def _evaluate(args: argparse.Namespace) -> None:
     from export.evaluate import write_metrics
-    from export.models import MODELS
+    from export.models import find_model
 
+    recipe = read_recipe(args.recipe)
     model = _model(recipe, args)
-    figures = MODELS[recipe.model].evaluate(recipe, model, args.data, args.cache, args.pictures)
+    figures = find_model(recipe.model).evaluate(recipe, model, args.data, args.cache, args.pictures)
     if args.write:
         write_metrics(model, figures)
     print("\n".join(f"{name:28} {value:8.2f}" for name, value in figures.items()))
@@ -130,7 +131,7 @@ def _model(recipe: Recipe, args: argparse.Namespace) -> Path:
     return path
 
 
-COMMANDS = {"prepare": _prepare, "train": _train, "export": _export, "evaluate": _evaluate}
+COMMANDS = {"prepare": _prepare, "train": _train, "export": _export, "evaluate": _evaluate, "takes": _takes}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -20,6 +20,7 @@ from export.recordings.pairs import prepare_pairs, read_pairs
 from export.recordings.statistics import compare
 from export.tasks import isolate, scream
 from export.train import Training
+from rtvox.errors import ParameterError
 from rtvox.features import FeatureSpec
 
 
@@ -48,3 +49,13 @@ MODELS = {
     "isolate": Model(Isolate, isolate.SPEC, isolate.IsolateTraining, _prepare_isolate, evaluate_isolate),
     "scream": Model(Scream, scream.SPEC, scream.ScreamTraining, _prepare_scream, evaluate_scream),
 }
+
+
+def find_model(name: str) -> Model:
+    """Return a row of MODELS.
+
+    Raises: ParameterError naming the rows there are.
+    """
+    if name not in MODELS:
+        raise ParameterError(f"model = {name!r} in the recipe: there are {', '.join(MODELS)}")
+    return MODELS[name]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from export.checkpoints import read_checkpoint
-from export.models import MODELS
+from export.models import find_model
 from export.networks.streaming import FrameNetwork
 from export.recipe import Recipe
 from export.recordings.credits import attribution, read_credits
@@ -57,7 +57,7 @@ def load_network(recipe: Recipe, checkpoint: Path) -> tuple[FrameNetwork, int]:
     """Return the trained network, ready for use, and the number of steps it was trained."""
     saved = read_checkpoint(checkpoint)
     weights = {key.removeprefix("network."): value for key, value in saved["state_dict"].items()}
-    model = MODELS[recipe.model]
+    model = find_model(recipe.model)
     network = model.network(model.spec, **recipe.network)
     network.load_state_dict(weights)
     return network.eval(), saved["global_step"]

@@ -223,6 +223,8 @@ def test_a_clipped_take_is_used_and_said_to_be(folders: tuple[Path, Path], tmp_p
 def test_own_takes_need_both_folders(folders: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "scream", "--clean", str(folders[0])]) == 2
     assert "--clean and --screamed belong together" in capsys.readouterr().err
+    with pytest.raises(ParameterError, match="style=3: needs 0"):
+        prepare_own(*folders, folders[0], folders[0], style=3.0)
     with pytest.raises(ParameterError, match="no sound files"):
         read_takes(folders[0] / "nowhere")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from export.measures import (
     modulation_shares,
     syllable_correlation,
 )
-from export.models import MODELS
+from export.models import MODELS, find_model
 from export.networks.scream import Scream
 from export.networks.streaming import MagnitudeNoise
 from export.recipe import read_recipe
@@ -31,7 +30,7 @@ from export.spectra import log_mel
 from export.tasks.scream import PairStream
 from export.to_onnx import cost, to_graph
 from export.verify import ALLOWED, Graph, verify
-from rtvox.errors import ModelFileError
+from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import MEL_SPEC, Array, log_mel_of_spectrum
 from rtvox.model_file import load_model, read_manifest
 
@@ -251,6 +250,7 @@ def test_prepare_train_export_and_evaluate(tmp_path: Path, capsys: pytest.Captur
     assert main(["prepare", *common, *data]) == 0
     cpu = ["--accelerator", "cpu", "--workers", "0", "--validate-every", "2"]
     assert main(["train", *common, *cpu]) == 0
+    assert main(["train", *common, *cpu, "--frame-step", "2"]) == 2
     assert read_checkpoint(newest_checkpoint(tmp_path / "runs" / "tiny-scream"))["global_step"] == 2
     assert main(["export", *common, "--model", str(model)]) == 0
     pictures = ["--pictures", str(tmp_path / "pictures")]
@@ -305,7 +305,8 @@ def test_every_recipe_names_a_model_of_the_table() -> None:
     held = recipe.pairs.sentences + recipe.pairs.speakers
     assert held
     assert not any("vctk" in pattern or "nathalie" in pattern for pattern in recipe.pairs.minutes)
-    assert replace(recipe, model="gone").model not in MODELS
+    with pytest.raises(ParameterError, match="model = 'gone' in the recipe: there are isolate, scream"):
+        find_model("gone")
 
 
 def test_graph_streams_with_its_controls(network: Scream, frames: Array) -> None:

@@ -46,8 +46,10 @@ def prepare_own(clean: Path, screamed: Path, cache: Path, report: Path, style: f
     Args:
         style: what the screams are, 0 growl, 1 scream, 2 shriek.
 
-    Raises: ParameterError if a folder holds no sound files, or no pair can be used.
+    Raises: ParameterError if a folder holds no sound files, no pair can be used, or there is no such style.
     """
+    if not 0.0 <= style <= 2.0:
+        raise ParameterError(f"style={style:g}: needs 0 (growl) to 2 (shriek)")
     rows, count = list[Row](), 0
     for left, right, why in _partners(clean, screamed, rows):
         found = align(left.samples, right.samples)

@@ -20,6 +20,7 @@ from export.recordings.library import FULL_SCALE
 from export.recordings.pairs import Pair, read_pairs
 from export.spectra import log_mel
 from export.train import Training
+from rtvox.errors import ParameterError
 from rtvox.features import MEL_SPEC, FeatureSpec
 
 SPEC = MEL_SPEC
@@ -44,6 +45,8 @@ class ScreamTraining(Training):
 
     def stream(self, seed: int, rank: int, frame_step: int) -> torch.utils.data.IterableDataset[Item]:
         """Return endless items of (T, M) log-mel, (T, M) screamed log-mel, (T, 2) intensity and style."""
+        if frame_step != 1:
+            raise ParameterError(f"frame_step={frame_step}: scream learns from every frame; leave --frame-step out")
         return PairStream(self.pairs, [seed, rank], SPEC, FRAMES)
 
     def training_step(self, batch: Item, _: int) -> Tensor:
