@@ -167,7 +167,7 @@ class Engine:
 
         Raises: RtvoxError (with wait) if it cannot be used; the model in use then stays as it is.
         """
-        self._in_loading_thread(lambda: self._load(model), wait=wait)
+        self._in_loading_thread(model, lambda: self._load(model), wait=wait)
 
     def set(self, name: str, value: float) -> None:
         """Ask for a value of a control, of rtvox or of the model. Any thread. Raises: ParameterError.
@@ -178,7 +178,7 @@ class Engine:
         self.params.set(name, value)
         if name in STRUCTURAL and not self._restructuring:
             self._restructuring = True
-            self._in_loading_thread(self._restructure, wait=self._state != "running")
+            self._in_loading_thread(self._model, self._restructure, wait=self._state != "running")
 
     def panic(self) -> None:
         """Be silent within a hop, and safe: muted, everything heard forgotten, gains above 0 dB back at 0 dB.
@@ -331,8 +331,8 @@ class Engine:
                     except Exception as error:  # whatever a driver raises: try again
                         self._error = f"device lost: {error}"
 
-    def _in_loading_thread(self, load: Callable[[], None], *, wait: bool) -> None:
-        """Load something, one at a time. Raises (with wait): RtvoxError; else it shows in `status().error`."""
+    def _in_loading_thread(self, model: Model, load: Callable[[], None], *, wait: bool) -> None:
+        """Load, one at a time. Raises (with wait): RtvoxError; else it shows in `status().error`."""
         failure: list[RtvoxError] = []
 
         def run() -> None:
@@ -342,7 +342,7 @@ class Engine:
                     load()
                 except Exception as error:  # also our own mistakes: the sound goes on with the model in use
                     self.params.join(before.controls)
-                    failure.append(error if isinstance(error, RtvoxError) else RtvoxError(f"loading: {error!r}"))
+                    failure.append(error if isinstance(error, RtvoxError) else RtvoxError(f"model {model}: {error!r}"))
                     self._error = str(failure[0])
 
         thread = threading.Thread(target=run, name="rtvox-load", daemon=True)
