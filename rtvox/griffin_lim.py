@@ -18,7 +18,7 @@ from rtvox.features import Array, FeatureSpec, Spectrum
 
 LOOK_AHEAD = (-2, 3)  # frames; see GriffinLim
 MAX_ITERATIONS = 64
-MOMENTUM = 0.8  # measured on speech, song and violin: 0.7 to 0.9 are alike, 0 is 2 dB worse, 1.2 is 4 dB worse
+MOMENTUM = 0.8  # measured on speech, song and violin: 0.7 to 0.9 are alike, 0 is 3 dB worse, 1.2 is 4 dB worse
 _EDGE = (
     1e-3  # of the window's square: where the frames' weights add up to less, at the newest end, they are not divided
 )
@@ -29,8 +29,8 @@ class GriffinLim:
     """Turn a stream of magnitudes into sound: (K,) complex64 in, (hop,) samples out.
 
     With a look-ahead of 0 a hop is played when the last frame that covers it has come: n_fft samples after it was
-    said, counting the hop that is gathered first. Each frame more is a hop later and better by about 1 dB; -1 and -2
-    play a hop before its last, or its last two frames have come (-2 dB, -7 dB).
+    said, counting the hop that is gathered first. Each of the next two frames is a hop later and better by 2 dB, the
+    third by little; -1 and -2 play a hop before its last, or its last two frames have come, for 2 and 6 dB.
 
     Attributes:
         delay: n_fft - hop + look_ahead * hop samples.
