@@ -15,7 +15,7 @@ from export.__main__ import main
 from export.measures import harmonic_to_noise_db, modulation_db, syllable_correlation
 from export.recordings.align import SPEC, align, lay
 from export.recordings.credits import read_credits
-from export.recordings.library import FULL_SCALE, RATE
+from export.recordings.library import FULL_SCALE, RATE, read_mono
 from export.recordings.own_pairs import MATCHING, Row, prepare_own
 from export.recordings.pairs import PairRecipe, make_pair, prepare_pairs, read_pairs
 from export.recordings.screams import EDGES_HZ, angus, draw_manner, look_at, scream
@@ -24,6 +24,7 @@ from export.recordings.takes import make_take, read_takes
 from rtvox.errors import ParameterError
 from rtvox.features import Array
 
+READERS = Path(__file__).resolve().parents[2] / "shared" / "data" / "voice"
 VOWELS_HZ = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410))
 
 
@@ -114,6 +115,17 @@ def test_random_time_maps_are_recovered(style: float | None) -> None:
         assert np.all(np.diff(found.times) >= 0.0)
         assert found.score > MATCHING
     assert float(np.median(np.concatenate(errors))) <= 0.020
+
+
+@pytest.mark.skipif(not READERS.is_dir(), reason="needs ../shared/data")
+@pytest.mark.parametrize("take", ["kathleen-en/arctic_a0018_1592748134", "kerstin-de/de_rhasspy-0007"])
+def test_time_maps_of_real_readers_are_recovered(take: str, rng: np.random.Generator) -> None:
+    sound = read_mono(READERS / f"{take}.opus")
+    shrieked, truth = warp(scream(look_at(sound), draw_manner(2.0, rng), 1.0), 7)
+    found = align(sound, shrieked)
+    count = min(len(truth), len(found.times))
+    assert float(np.median(np.abs(found.times[:count] - truth[:count]))) <= 0.020
+    assert found.score > MATCHING
 
 
 def test_a_take_laid_on_another_moves_with_it(voice: Array) -> None:
