@@ -336,6 +336,8 @@ class Engine:
         failure: list[RtvoxError] = []
 
         def run() -> None:
+            if self._state == "running":
+                realtime.raise_priority(realtime.CONTROL_PRIORITY)
             with self._loading:
                 before = self._mixer.chain
                 try:

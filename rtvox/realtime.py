@@ -18,8 +18,8 @@ SWITCH_INTERVAL_S = 1e-4
 # converter, whose output it can do without.
 AUDIO_PRIORITY = 15
 CONVERTER_PRIORITY = 10
-# Of the thread that serves OSC, below both. Not for its own sake: the converter waits for the interpreter while this
-# thread has it, so it must not be put aside for other programs meanwhile.
+# Of the threads that serve OSC and load models, below both. Not for their own sake: the converter waits for the
+# interpreter while such a thread has it, so it must not be put aside for other programs meanwhile.
 CONTROL_PRIORITY = 5
 
 _lock = threading.Lock()
