@@ -228,7 +228,7 @@ def _running(engine: Engine, model: Model, settings: Mapping[str, float]) -> Ite
         name, middle = MIDDLE
         if name in engine.params.table:
             engine.set(name, middle)
-        for name, value in settings.items():
+        for name, value in {"phase": 1.0, **settings}.items():  # Griffin-Lim from nothing would give other noise
             engine.set(name, value)
         engine.start()
         yield engine
