@@ -36,7 +36,7 @@ def render_pattern(seed: int, seconds: float, rooms: Sequence[Path] = ()) -> Arr
     rng = np.random.default_rng([seed, 1848])
     n, step_s = round(seconds * RATE), 60.0 / rng.uniform(70, 170) / float(rng.choice([2, 3, 4, 4]))
     steps, root = int(rng.choice([8, 12, 16, 16, 32])), rng.uniform(30, 48)
-    scale = SCALES[rng.integers(len(SCALES))]
+    scale = SCALES[int(rng.integers(len(SCALES)))]
     sound = np.zeros(n, np.float32)
     for _ in range(int(rng.integers(1, 4))):
         layer = np.resize(_bar(steps, step_s, root, scale, rng), n)
@@ -72,7 +72,7 @@ def _bar(steps: int, step_s: float, root: float, scale: Sequence[int], rng: np.r
         if rng.random() > busy:
             continue
         for _ in range(together):
-            midi = root + octave + 12 * int(rng.integers(span)) + scale[rng.integers(len(scale))]
+            midi = root + octave + 12 * int(rng.integers(span)) + scale[int(rng.integers(len(scale)))]
             if midi not in made:
                 made[midi] = play(MIDDLE_A_HZ * 2 ** ((midi - 69) / 12), held * step_s)
             at = (round(step * step_s * RATE) + np.arange(len(made[midi]))) % length
