@@ -89,10 +89,6 @@ def test_a_killed_server_is_reported_and_its_return_used(pulse: PulseServer) -> 
         wait_for(lambda: engine.status().callbacks > before + 20, "sound again")
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="in a long session the stated delay was 20 to 200 ms short of the measured one; docs/measurements.md",
-)
 @pytest.mark.parametrize("rate", [48000, 44100])
 def test_latency_is_about_what_status_says(pulse: PulseServer, rate: int) -> None:
     create_virtual_mic()
