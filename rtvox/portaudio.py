@@ -32,6 +32,7 @@ _IGNORE = ctypes.CFUNCTYPE(None)(lambda: None)
 
 @cache
 def _sounddevice() -> ModuleType:
+    """Import it and end what its import began; under `_lock`."""
     try:
         import sounddevice
     except OSError:
@@ -55,8 +56,8 @@ def session() -> Iterator[Any]:
 
 
 def _begin() -> ModuleType:
-    sd = _sounddevice()
     with _lock:
+        sd = _sounddevice()
         try:
             sd._initialize()
         except sd.PortAudioError as error:

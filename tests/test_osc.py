@@ -54,7 +54,7 @@ def test_captured_bundles_are_understood() -> None:
 @given(
     st.lists(
         st.one_of(
-            st.floats(width=32, allow_nan=False),
+            st.floats(width=32, allow_nan=False, allow_subnormal=False),
             st.integers(-(2**63), 2**63 - 1),
             st.booleans(),
             st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),

@@ -24,7 +24,10 @@ _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
 @given(
-    st.dictionaries(st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True), st.floats(allow_nan=False)),
+    # No subnormal numbers: the session's first model has this thread flush them.
+    st.dictionaries(
+        st.from_regex(r"[a-z][a-z0-9_]{0,20}", fullmatch=True), st.floats(allow_nan=False, allow_subnormal=False)
+    ),
     st.none()
     | st.builds(DeviceChoice, st.none() | _text, st.none() | _text, st.integers(1, 65536), st.integers(0, 384000)),
     _text,
