@@ -55,7 +55,8 @@ def make(made: Made, folders: Sequence[Path]) -> list[Path]:
 def _songs(made: Made, folders: Sequence[Path]) -> Iterator[tuple[list[str], Callable[[], list[Array]]]]:
     """Yield the files of each song, below a folder, and what renders them."""
     rooms = room_files(folders)
-    bands = [(made.bands_minutes, made.seconds, made.seed), (made.short_bands_minutes, SHORT_S, made.seed + 900)]
+    short = made.seed + 900  # seeds of their own, far from those of the long ones
+    bands = [(made.bands_minutes, made.seconds, made.seed), (made.short_bands_minutes, SHORT_S, short)]
     for minutes, seconds, first in bands:
         for index in range(int(np.ceil(minutes * 60 / seconds))):
             seed, style = first + index, pick_style(index)
