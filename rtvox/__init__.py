@@ -14,9 +14,10 @@ The files by job:
   gate, limiter, meters)
 * models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself), `golden` (its proof),
   `onnx_stage` (OnnxStage, a network as a stage)
-* the machine: `engine` (Engine), `status` (Status, Latency), `params` (PARAMS, the table of controls), `player` (the
-  audio callback), `converter` (the converter thread), `mixer` (what happens to a hop), `chain` (a model with its dry
-  path), `timeline` (Timeline), `resample`, `record` (Recorder), `ring` (RingBuffer), `realtime`
+* the machine: `engine` (Engine), `keeper` (the device while it runs, and when it is lost), `loader` (models, loaded
+  aside), `status` (Status, Latency), `params` (PARAMS, the table of controls), `player` (the audio callback),
+  `converter` (the converter thread), `mixer` (what happens to a hop), `chain` (a model with its dry path), `timeline`
+  (Timeline), `resample`, `record` (Recorder), `ring` (RingBuffer), `realtime`
 * sound in and out: `device` (the Device protocol), `file_device` (FileDevice), `devices` (SoundCard), `device_list`,
   `host` (rows and streams), per sound system what is there and how it runs: `portaudio` and `portaudio_stream`,
   `pulse` and `pulse_stream`, `jack_host`; `rhythm` (in what bursts callbacks come), `virtual` (virtual microphones),

@@ -33,7 +33,7 @@ def nothing_left_behind() -> Iterator[None]:
 
 def stall(player: Player, until: int) -> None:
     """Play on while the converter stands still."""
-    converter = player.engine._converter
+    converter = player.engine._keeper.converter
     converter.catch_up = lambda: None  # type: ignore[method-assign]
     player.play(until)
     del converter.catch_up  # the class's own again
@@ -255,7 +255,7 @@ class Losing(PushDevice):
 
 class TestDevice:
     def test_lost_reported_and_taken_back(self, monkeypatch: pytest.MonkeyPatch, music: Array) -> None:
-        monkeypatch.setattr("rtvox.engine.RETRY_S", 0.02)
+        monkeypatch.setattr("rtvox.keeper.RETRY_S", 0.02)
         device = Losing()
         with Engine(device) as engine:
             engine.load(made(0.5))
@@ -275,7 +275,7 @@ class TestDevice:
         assert np.mean(np.abs(out - expected) < 1e-6) > 0.9  # a busy machine may miss some
 
     def test_stop_while_lost(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("rtvox.engine.RETRY_S", 60.0)
+        monkeypatch.setattr("rtvox.keeper.RETRY_S", 60.0)
         device = Losing()
         engine = Engine(device)
         engine.start()
@@ -387,7 +387,7 @@ class TestModel:
             raise MemoryError("no room")
 
         engine = Engine(PushDevice(RATE))
-        monkeypatch.setattr("rtvox.engine.build_chain", explode)
+        monkeypatch.setattr("rtvox.loader.build_chain", explode)
         with pytest.raises(RtvoxError, match="model isolate: MemoryError"):
             engine.load("isolate")
         assert engine.status().model == "none"

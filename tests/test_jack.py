@@ -41,7 +41,7 @@ def play_through(engine: Engine, sound: Array) -> tuple[Array, int]:
 
     def play(indata: Array, outdata: Array) -> None:
         if not before:
-            before.append(engine._converter.player.position)
+            before.append(engine._keeper.converter.player.position)
         tape(indata, outdata)
 
     player = JackStream(Request(row, row, 1, 1, card.max_block), name="rtvox-player")

@@ -244,12 +244,12 @@ def test_a_wish_that_is_gone_by_its_turn_is_not_built(mel_model_path: Path) -> N
     engine = Engine(PushDevice(RATE), MEL_SPEC)
     engine.load(mel_model_path)
     chain = engine._mixer.chain
-    with engine._loading:
-        engine._state = "running"  # so that set does not wait
+    with engine._loader._turn:
+        engine._keeper.state = "running"  # so that set does not wait
         for look_ahead in (3.0, 0.0, -2.0, -1.0):
             engine.set("look_ahead", look_ahead)
-        engine._state = "stopped"
-    with engine._loading:
+        engine._keeper.state = "stopped"
+    with engine._loader._turn:
         pass
     assert engine._mixer.chain is chain
 

@@ -67,7 +67,7 @@ def test_callback_is_short(music: Array) -> None:
     """The audio thread's share: well under a tenth of a block, also while it covers a miss."""
     player = Player(music)
     player.play(12800)
-    callback = player.engine._converter.player.callback
+    callback = player.engine._keeper.converter.player.callback
     indata, outdata = music[:128, None], np.zeros((128, 1), np.float32)
     times = []
     for _ in range(2000):  # nothing is converted meanwhile: all but the first are misses

@@ -45,7 +45,7 @@ def test_dry_is_the_microphone_as_it_was_even_while_it_covers_a_miss(tmp_path: P
     player.play(HOP)
     player.engine.record(tmp_path / "take.wav")
     start = player.position
-    player.engine._converter.catch_up = lambda: None  # type: ignore[method-assign]
+    player.engine._keeper.converter.catch_up = lambda: None  # type: ignore[method-assign]
     player.play(RATE)
     out, aligned = player.stop()
     wet, _ = soundfile.read(tmp_path / "take.wav")
@@ -79,10 +79,10 @@ def test_a_device_that_comes_back_at_another_rate_ends_it(tmp_path: Path, music:
     player.play(1280)
     player.engine.record(tmp_path / "take.wav")
     player.play(2560)
-    with player.engine._lock:
-        player.engine._close()
+    with player.engine._keeper.lock:
+        player.engine._keeper._close()
         player.device.sample_rate = 44100
-        player.engine._open()
+        player.engine._keeper._open()
     player.play(5120)
     assert "the device came back at 44100 Hz" in player.engine.status().recording
     player.stop()
