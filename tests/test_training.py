@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from export.recordings import made
 from export.recordings.bands import STEMS, Band
 from export.recordings.credits import read_credits
 from export.recordings.library import Library, Source, cut, prepare
-from export.recordings.mixes import Mixer, MixRecipe, stutter
+from export.recordings.mixes import Mixer, MixRecipe
+from export.recordings.production import EFFECTS, produce, stutter
 from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array
 from rtvox.model_file import read_manifest
@@ -135,6 +136,15 @@ def test_stutter_repeats_in_place(glottal: Array, rng: np.random.Generator) -> N
     assert out.shape == glottal.shape
     assert not np.array_equal(out, glottal)
     assert np.abs(out).max() <= np.abs(glottal).max() + 1e-6
+
+
+@pytest.mark.parametrize("effect", [*EFFECTS, produce], ids=lambda effect: effect.__name__)
+def test_effects_keep_length_and_size(effect: Callable[..., Array], glottal: Array, rng: np.random.Generator) -> None:
+    for _ in range(5):
+        out = effect(glottal, rng)
+        assert out.shape == glottal.shape
+        assert np.isfinite(out).all()
+        assert np.abs(out).max() <= 10 * np.abs(glottal).max()
 
 
 def test_unknown_recipe_lists_those_there_are(tmp_path: Path) -> None:

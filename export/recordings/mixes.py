@@ -3,7 +3,7 @@
 In: a Library. Out: pairs of (N,) float32, the mix and the voice in it. Stems of one song at one place, stems of
 different songs, rendered bands, loops and notes; sung, spoken and synthesised voices; gain, speed (and with it pitch),
 equaliser, and the effects of `produce` drawn at random. Seeded: draw n of seed s is always the same. Runs in training's
-worker processes. Read next: `../train.py`.
+worker processes. Read next: `production.py`, then `../train.py`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.signal
 import soxr
 import torch
 from torch import Tensor
 
 from export.recordings.library import RATE, Library, cut
+from export.recordings.production import colour, produce
 from rtvox.features import Array
 
 ALONE = ("loops", "patterns")  # groups whose recordings are no stems of songs
@@ -146,93 +146,6 @@ class Mixer:
 def _pick(weights: dict[str, float], rng: np.random.Generator) -> str:
     values = np.array(list(weights.values()))
     return list(weights)[int(rng.choice(len(values), p=values / values.sum()))]
-
-
-def colour(x: Array, rng: np.random.Generator) -> Array:
-    """Equalise (N,) at random: up to three broad bells of at most 6 dB, half of the time; and turn its sign."""
-    if rng.random() < 0.5:
-        for _ in range(int(rng.integers(1, 4))):
-            centre, gain_db = 10 ** rng.uniform(2.0, 4.0), rng.uniform(-6.0, 6.0)
-            b, a = scipy.signal.iirpeak(centre, 1.0, fs=RATE)
-            x = x + (10 ** (gain_db / 20) - 1.0) * scipy.signal.lfilter(b, a, x).astype(np.float32)
-    return -x if rng.random() < 0.5 else x
-
-
-def room(x: Array, rng: np.random.Generator) -> Array:
-    """Add a random room or echo to (N,): exponentially decaying noise of 0.1 to 1.5 s, or a repeated delay."""
-    if rng.random() < 0.7:
-        decay_s = rng.uniform(0.1, 1.5)
-        t = np.arange(int(decay_s * RATE), dtype=np.float32) / RATE
-        tail = rng.standard_normal(len(t)).astype(np.float32) * np.exp(-6.9 * t / decay_s)
-        tail = scipy.signal.lfilter([1.0], [1.0, -rng.uniform(0.0, 0.9)], tail)
-    else:
-        step = int(rng.uniform(0.08, 0.4) * RATE)
-        tail = np.zeros(4 * step + 1, np.float32)
-        tail[step::step] = rng.uniform(0.3, 0.9) ** np.arange(1, 5)
-    tail *= 10 ** (rng.uniform(-20.0, 0.0) / 20) / np.sqrt(np.sum(tail**2))
-    return x + scipy.signal.oaconvolve(x, tail)[: len(x)].astype(np.float32)
-
-
-def produce(x: Array, rng: np.random.Generator) -> Array:
-    """Treat a voice (N,) as producers do: any of stutter, freeze, harmonies, overdrive, telephone, room or echo."""
-    for effect, chance in ((stutter, 0.1), (freeze, 0.02), (harmonise, 0.05), (overdrive, 0.1), (telephone, 0.1)):
-        if rng.random() < chance:
-            x = effect(x, rng)
-    for _ in range(2):
-        if rng.random() < 0.4:
-            x = room(x, rng)
-    return x
-
-
-def stutter(x: Array, rng: np.random.Generator) -> Array:
-    """Repeat a slice of 60 to 300 ms of (N,) a few times in place."""
-    length, times = int(rng.uniform(0.06, 0.3) * RATE), int(rng.integers(2, 9))
-    start = int(rng.integers(0, max(len(x) - length * times, 1)))
-    return _with_loop(x, start, x[start : start + length], length * times, 0.1)
-
-
-def freeze(x: Array, rng: np.random.Generator) -> Array:
-    """Hold a grain of 50 to 150 ms of (N,) for 0.3 to 3 s: the voice becomes a tone."""
-    grain = int(rng.uniform(0.05, 0.15) * RATE)
-    start = int(rng.integers(0, len(x) - grain))
-    piece = x[start : start + grain] * scipy.signal.windows.hann(grain).astype(np.float32)
-    return _with_loop(x, start, piece + np.roll(piece, grain // 2), int(rng.uniform(0.3, 3.0) * RATE), 0.0)
-
-
-def _with_loop(x: Array, start: int, piece: Array, length: int, taper: float) -> Array:
-    piece = piece * scipy.signal.windows.tukey(len(piece), taper).astype(np.float32)
-    out = x.copy()
-    end = min(start + length, len(x))
-    out[start:end] = np.resize(piece, end - start)
-    return out
-
-
-def harmonise(x: Array, rng: np.random.Generator) -> Array:
-    """Add one to three copies of (N,), shifted by -12 to 12 semitones with overlapping grains of 43 ms."""
-    grain, hop = 2048, 512
-    window = np.hanning(grain).astype(np.float32) / 2
-    starts = np.arange(0, len(x) - grain, hop)
-    out = x.copy()
-    for _ in range(int(rng.integers(1, 4))):
-        ratio = 2.0 ** (int(rng.integers(-12, 13)) / 12.0)
-        places = np.minimum((starts[:, None] + np.arange(grain) * ratio).astype(int), len(x) - 1)
-        level = np.float32(10 ** (rng.uniform(-12.0, 0.0) / 20))
-        for start, place in zip(starts, places, strict=True):
-            out[start : start + grain] += level * window * x[place]
-    return out
-
-
-def overdrive(x: Array, rng: np.random.Generator) -> Array:
-    """Saturate (N,) softly, at 1 to 10 times its own level."""
-    scale = rng.uniform(1.0, 10.0) / (np.abs(x).max() + 1e-6)
-    return (np.tanh(x * scale) / scale).astype(np.float32)
-
-
-def telephone(x: Array, rng: np.random.Generator) -> Array:
-    """Keep a band of (N,) only, from 200 to 800 Hz up to 2 to 5 kHz."""
-    edges = [rng.uniform(200.0, 800.0), rng.uniform(2000.0, 5000.0)]
-    b, a = scipy.signal.butter(2, edges, "bandpass", fs=RATE)
-    return np.asarray(scipy.signal.lfilter(b, a, x), np.float32)
 
 
 class MixStream(torch.utils.data.IterableDataset[Tensor]):

@@ -2,8 +2,9 @@
 
 Enters: a seed and a length. Leaves: (N,) float32 at 48 kHz, mono: one to three layers of notes on a grid, repeated
 every bar or two as a sequencer does. An instrument is a sum of partials whose slope, formants, decay and detuning are
-drawn at random, from a pure tone to an organ: a network that has heard many takes none for a voice. Offline; runs in
-the caller's thread. Read next: `made.py`.
+drawn at random, from a pure tone to an organ, behind the resonant low-pass of a synthesizer, which a note or a slow
+wave sweeps as a mouth would: a network that has heard many takes none for a voice. Offline; runs in the caller's
+thread. Read next: `made.py`.
 """
 
 from __future__ import annotations
@@ -89,7 +90,13 @@ class _Instrument:
         self._odd = rng.random() < 0.25
         self._stretch = _log(rng, 0.001, 0.3) if rng.random() < 0.2 else 0.0  # of bells and bars
         self._slope = rng.uniform(0.0, 2.5)
-        self._corner_hz = _log(rng, 400, 8000)
+        self._corner_hz, self._resonance = _log(rng, 200, 8000), _log(rng, 0.7, 10.0)
+        self._sweep = rng.uniform(-2, 4) if rng.random() < 0.5 else 0.0  # octaves of the corner, at the beginning
+        self._sweep_s = _log(rng, 0.03, 1.0)
+        self._wah = rng.uniform(0.3, 1.5) if rng.random() < 0.15 else 0.0  # octaves of the corner, up and down
+        self._wah_hz = _log(rng, 0.5, 8.0)
+        self._index = _log(rng, 0.2, 4.0) if rng.random() < 0.2 else 0.0  # of frequency modulation, radians
+        self._modulator = float(rng.choice([0.5, 1, 1, 2, 3, 3.5, 7]))  # its frequency, as a multiple of the pitch
         self._formants_hz = 10 ** rng.uniform(2.4, 3.6, int(rng.integers(1, 4))) if rng.random() < 0.35 else None
         self._attack_s, self._decay_s = _log(rng, 0.001, 0.15), _log(rng, 0.05, 3.0)
         self._damping = rng.uniform(0.0, 1.0)  # how much sooner high partials decay
@@ -105,19 +112,24 @@ class _Instrument:
         ratios = turn * np.sqrt(1 + self._stretch * turn**2)
         ratios = ratios[ratios * pitch_hz < HIGHEST_HZ]
         hz = ratios * pitch_hz
-        strength = ratios**-self._slope / (1 + (hz / self._corner_hz) ** 4)
+        strength = ratios**-self._slope
         if self._formants_hz is not None:
             away = np.log2(hz[:, None] / self._formants_hz)
             strength = strength * (0.03 + np.exp(-0.5 * (away / 0.25) ** 2).sum(1))
         bend = self._glide * np.exp(-t / 0.06) + self._vibrato * np.sin(2 * np.pi * 5.5 * t)
         cycles = np.cumsum(2.0 ** (bend / 12)) / RATE if bend.any() else t
+        wave = self._index * np.exp(-t / self._decay_s) * np.sin(2 * np.pi * pitch_hz * self._modulator * cycles)
+        octaves = self._sweep * np.exp(-t / self._sweep_s) + self._wah * np.sin(2 * np.pi * self._wah_hz * t)
+        corner_hz = (self._corner_hz * 2.0**octaves).astype(np.float32)
         out = np.zeros(len(t), np.float32)
         for copy in range(self._copies):
             tuned = pitch_hz * 2 ** (self._cents * (copy - (self._copies - 1) / 2) / 1200)
             for ratio, loud in zip(ratios, strength, strict=True):
-                phase = (2 * np.pi * (tuned * ratio * cycles + rng.random())).astype(np.float32)
+                phase = (2 * np.pi * (tuned * ratio * cycles + rng.random()) + wave).astype(np.float32)
                 fade = np.exp(-t * (ratio**self._damping / self._decay_s)).astype(np.float32)
-                out += np.float32(loud) * np.sin(phase) * fade
+                place = (np.float32(ratio * pitch_hz) / corner_hz) ** 2
+                heard = 1 / np.sqrt((1 - place) ** 2 + place / np.float32(self._resonance**2))  # second-order low-pass
+                out += np.float32(loud) * heard * np.sin(phase) * fade
         out *= np.minimum(1, t / self._attack_s).astype(np.float32)
         out *= np.clip((seconds + release_s - t) / release_s, 0, 1).astype(np.float32)
         return out

@@ -30,9 +30,10 @@ GRAIN, SPAN = 512, 2048  # samples of excitation filtered at once; samples that 
 EDGES_HZ = (0.0, 500.0, 2000.0, 5000.0, 10000.0, 20000.0)
 # Level per band in dB relative to the whole, of growls, screams and shrieks (rounded from the recordings; the lowest
 # band of screams is kept, since those were sung above it and our pitch is the voice's own).
-LEVELS_DB = ((-1.0, -8.0, -20.0, -26.0, -35.0), (-8.0, -0.9, -14.0, -22.0, -34.0), (-9.5, -0.8, -10.5, -22.0, -33.0))
+LEVELS_DB = ((-1.0, -8.0, -20.0, -26.0, -35.0), (-17.0, -0.3, -16.5, -25.5, -37.0), (-9.5, -0.8, -10.5, -24.0, -34.0))
 FORMANTS = (0.88, 1.05, 1.18)  # how far formants move, as a factor
-MOST_DB = 15.0  # of equalising
+RAISED_HZ = (0.0, 560.0, 600.0)  # see Manner; growls stay where the voice is
+MOST_DB = 20.0  # of equalising
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Manner:
     wander: float  # slower deviation of the pitch, the same way
     shimmer_db: float
     depth: float  # of the false folds' modulation
+    raised_hz: float  # where the pitch is raised to, by a whole factor: singers scream far above where they speak
     fold_hz: float  # pulses of false folds that keep a time of their own
     free: float  # how often they do
     noise: tuple[float, float]  # part of the power that is noise, below 500 Hz and above 2 kHz
@@ -81,13 +83,14 @@ def draw_manner(style: float, rng: np.random.Generator) -> Manner:
         style=style,
         levels_db=tuple(levels),
         formants=float(of_style(FORMANTS) * np.exp(rng.normal(0.0, 0.03))),
-        jitter=float(of_style((0.06, 0.05, 0.045)) * np.exp(rng.normal(0.0, 0.15))),
-        wander=float(rng.uniform(0.01, 0.025)),
+        jitter=float(of_style((0.07, 0.025, 0.04)) * np.exp(rng.normal(0.0, 0.15))),
+        wander=float(rng.uniform(0.01, 0.02)),
         shimmer_db=float(rng.uniform(1.5, 3.0)),
-        depth=float(of_style((0.85, 0.75, 0.75)) + rng.uniform(-0.1, 0.1)),
-        fold_hz=float(of_style((72.0, 85.0, 95.0)) * np.exp(rng.normal(0.0, 0.12))),
-        free=float(rng.uniform(0.4, 0.7)),
-        noise=(float(rng.uniform(0.15, 0.3)), float(rng.uniform(0.5, 0.75))),
+        depth=float(of_style((0.85, 0.42, 0.5)) + rng.uniform(-0.1, 0.1)),
+        raised_hz=float(of_style(RAISED_HZ)),
+        fold_hz=float(of_style((60.0, 100.0, 100.0)) * np.exp(rng.normal(0.0, 0.12))),
+        free=float(of_style((0.7, 0.4, 0.4)) + rng.uniform(-0.15, 0.15)),
+        noise=(float(rng.uniform(0.1, 0.2)), float(rng.uniform(0.35, 0.55))),
         drive=float(rng.uniform(0.6, 1.5)),
         seed=int(rng.integers(2**31)),
     )
@@ -110,6 +113,7 @@ def scream(voice: Voice, manner: Manner, intensity: float) -> Array:
     n, part = len(voice.samples), intensity
     voiced = voice.f0 > 0
     pitch = _per_sample(np.interp(np.arange(len(voiced)), np.flatnonzero(voiced), voice.f0[voiced]), n)
+    pitch *= max(1.0, np.round(manner.raised_hz / np.median(voice.f0[voiced])))
     cycles = np.cumsum(pitch * np.exp(part * _wavering(n, manner, rng))) / RATE
     folds = _folds(cycles, manner, part, rng)
     pulses = _pulses(cycles, pitch, part * manner.shimmer_db, rng) * folds
@@ -197,11 +201,14 @@ def _gains(voice: Voice, manner: Manner, part: float) -> Double:
     hz = np.linspace(0.0, RATE / 2, k)
     mean = moved[voice.f0 > 0].mean(0)
     bands = [(hz >= a) & (hz < b) for a, b in pairwise(EDGES_HZ)]
-    now_db = 10.0 * np.log10([mean[band].sum() / mean.sum() + 1e-12 for band in bands])
-    lift_db = np.clip(np.array(manner.levels_db) - now_db, -MOST_DB, MOST_DB)
     centres = np.log2([np.sqrt(max(a, 125.0) * b) for a, b in pairwise(EDGES_HZ)])
-    tone_db = part * np.interp(np.log2(np.maximum(hz, 1.0)), centres, lift_db)
-    shaped = moved * 10.0 ** (tone_db / 10.0)
+    lift_db, tone_db = np.zeros(len(bands)), np.zeros(k)
+    for _ in range(4):  # what lies between two centres takes part in both
+        heard = mean * 10.0 ** (tone_db / 10.0)
+        now_db = 10.0 * np.log10([heard[band].sum() / heard.sum() + 1e-12 for band in bands])
+        lift_db = np.clip(lift_db + np.array(manner.levels_db) - now_db, -MOST_DB, MOST_DB)
+        tone_db = np.interp(np.log2(np.maximum(hz, 1.0)), centres, lift_db)
+    shaped = moved * 10.0 ** (part * tone_db / 10.0)
     shaped *= own.sum(1, keepdims=True) / np.maximum(shaped.sum(1, keepdims=True), 1e-20)
     return np.sqrt(shaped)
 
