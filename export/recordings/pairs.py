@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from export.recordings.credits import Credit, credit_of, read_credits, read_index, write_credits
+from export.recordings.effects import equalise, level
 from export.recordings.library import FULL_SCALE, RATE, SUFFIXES, read_mono
 from export.recordings.screams import draw_manner, look_at, scream
 from export.recordings.singing import sing
@@ -26,6 +27,8 @@ from rtvox.features import Array
 
 FOLDER = "pairs"
 SHORTEST_S = 0.8  # of an utterance
+TONE_DB = 6.0  # by which each utterance's tone is changed: other microphones, other days
+LEVEL_DB = -26.0  # of each utterance; leaves room for the peaks of its scream
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def _string(
 
 
 def _screamed(take: Array, recipe: PairRecipe, rng: np.random.Generator) -> tuple[Array, Array, float, float]:
+    take = level(equalise(take, rng, TONE_DB), LEVEL_DB)
     style = float(rng.uniform(0.0, 2.0))
     intensity = 1.0 if rng.random() < recipe.full else float(rng.uniform(0.1, 1.0))
     return take, scream(look_at(take), draw_manner(style, rng), intensity), intensity, style
