@@ -58,7 +58,7 @@ def read_recipe(name: str) -> Recipe:
     try:
         text = tomllib.loads(path.read_text())
         sources = tuple(
-            Source(group, pattern, join=kind == "join")
+            Source(group, pattern, join=kind == "join", spans=_spans(text["sources"], pattern))
             for kind in ("each", "join")
             for group, patterns in text.get("sources", {}).get(kind, {}).items()
             for pattern in patterns
@@ -77,6 +77,10 @@ def read_recipe(name: str) -> Recipe:
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ParameterError(f"{path}: not a recipe ({error}); compare it with export/recipes/isolate.toml") from error
+
+
+def _spans(sources: dict[str, Any], pattern: str) -> tuple[tuple[float, float], ...]:
+    return tuple((float(start), float(end)) for start, end in sources.get("spans", {}).get(pattern, ()))
 
 
 def _tuples(table: dict[str, Any]) -> dict[str, Any]:

@@ -108,6 +108,15 @@ def test_prepare_names_a_source_without_files(data: Path) -> None:
         prepare([data], data.parent / "cache", [Source("loops", "gongs/*")])
 
 
+def test_prepare_silences_what_is_outside_the_spans(data: Path) -> None:
+    source = Source("voice-song", "stems/one/vocals.*", join=False, spans=((1, 2), (4, 4.5)))
+    prepare([data], data.parent / "cache", [source])
+    voice = Library(data.parent / "cache")["voice-song"]["stems-one-vocals"]
+    assert len(voice) == 6 * RATE
+    heard = np.abs(voice.reshape(12, -1)).max(axis=1) > 0  # per half second
+    assert heard.nonzero()[0].tolist() == [2, 3, 8]
+
+
 def test_cut_pads_with_silence(cache: Path) -> None:
     array = Library(cache)["stems"]["stems-one-drums"]
     assert len(cut(array, 0, None)) == len(array)

@@ -47,12 +47,14 @@ class Source:
     """Files that become one array of a group: `pattern` is a glob below the recordings' folder.
 
     `join` puts all matches one after the other into one array per folder (clips of one speaker); otherwise each file is
-    its own array, named after its folder and itself, so that the stems of a song stay aligned.
+    its own array, named after its folder and itself, so that the stems of a song stay aligned. `spans` are the seconds
+    of each array that hold what the group stands for; the rest becomes silence. None: all of it.
     """
 
     group: str
     pattern: str
     join: bool = True
+    spans: tuple[tuple[float, float], ...] = ()
 
 
 def prepare(folders: Sequence[Path], cache: Path, sources: Iterable[Source]) -> None:
@@ -62,7 +64,7 @@ def prepare(folders: Sequence[Path], cache: Path, sources: Iterable[Source]) -> 
     that for the manifest. Files without a row are credited to their folder, as the user's own.
     Raises: ParameterError if a source matches no file or may not be trained on, AudioFileError naming a bad file.
     """
-    credits, wanted = read_credits(cache), list[tuple[Path, list[Path]]]()
+    credits, wanted = read_credits(cache), list[tuple[Path, list[Path], Source]]()
     indices = {folder: read_index(folder) for folder in folders}
     for source in sources:
         arrays: dict[str, list[Path]] = {}
@@ -75,17 +77,22 @@ def prepare(folders: Sequence[Path], cache: Path, sources: Iterable[Source]) -> 
         if not arrays:
             places = ", ".join(map(str, folders))
             raise ParameterError(f"{source.pattern}: no sound files in {places}; mend the recipe or give --data")
-        wanted += [(cache / source.group / f"{name}.npy", paths) for name, paths in arrays.items()]
+        wanted += [(cache / source.group / f"{name}.npy", paths, source) for name, paths in arrays.items()]
     write_credits(cache, credits)  # before any decoding: what is in a cache is credited
-    for target, paths in wanted:
-        _decode(paths, target)
+    for target, paths, source in wanted:
+        _decode(paths, target, source)
 
 
-def _decode(paths: list[Path], target: Path) -> None:
+def _decode(paths: list[Path], target: Path, source: Source) -> None:
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     mono = np.concatenate([read_mono(path) for path in paths])
+    if source.spans:
+        wanted = np.zeros(len(mono), bool)
+        for start, end in source.spans:
+            wanted[round(start * RATE) : round(end * RATE)] = True
+        mono[~wanted] = 0.0
     part = target.with_suffix(".part")
     with part.open("wb") as file:
         np.save(file, np.clip(mono * FULL_SCALE, -32768, 32767).astype(np.int16))
