@@ -12,6 +12,7 @@ The files by job:
 * signal: `features` (FeatureSpec, log_mel), `stft` (Analyzer, Synthesizer), `mel` (LogMel, MelInverse),
   `griffin_lim` (GriffinLim: sound from magnitudes alone), `synthesis` (which of them makes the sound), `levels` (gain,
   gate, limiter, meters)
+* what a network is told beside the signal: `pitch` (PitchTracker: pitch, voicing, loudness)
 * models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself), `golden` (its proof),
   `onnx_stage` (OnnxStage, a network as a stage)
 * the machine: `engine` (Engine), `keeper` (the device while it runs, and when it is lost), `loader` (models, loaded

@@ -18,6 +18,7 @@ OPEN_TO_EXPORT = {
     "rtvox.manifest",
     "rtvox.model_file",
     "rtvox.params",
+    "rtvox.pitch",
     "rtvox.stage",
 }
 HEAVY = ("torch", "torchaudio", "lightning", "librosa", "scipy", "matplotlib", "PyQt6", "export", "gui")
