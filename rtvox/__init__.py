@@ -3,7 +3,8 @@
 The data path, one hop of 256 samples (5.33 ms) at a time::
 
     mic -> callback -> Timeline -> gain, gate -> Analyzer -> OnnxStage -> Synthesizer
-                                               (mel: Analyzer -> LogMel -> OnnxStage -> MelInverse -> GriffinLim)
+                               (mel: Analyzer -> LogMel -> OnnxStage -> MelInverse -> GriffinLim, or Synthesizer
+                                or Listener -> Analyzer -> LogMel -> OnnxStage -> OnnxStage (vocoder) -> Synthesizer)
         -> dry/wet, gain, limiter -> Timeline -> callback -> speaker, virtual device or file
 
 The files by job:
@@ -12,7 +13,8 @@ The files by job:
 * signal: `features` (FeatureSpec, log_mel), `stft` (Analyzer, Synthesizer), `mel` (LogMel, MelInverse),
   `griffin_lim` (GriffinLim: sound from magnitudes alone), `synthesis` (which of them makes the sound), `levels` (gain,
   gate, limiter, meters)
-* what a network is told beside the signal: `pitch` (PitchTracker: pitch, voicing, loudness)
+* what a network is told beside the signal: `pitch` (PitchTracker: pitch, voicing, loudness), `listener` (Listener,
+  the stage that measures them)
 * models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself), `golden` (its proof),
   `onnx_stage` (OnnxStage, a network as a stage)
 * the machine: `engine` (Engine), `keeper` (the device while it runs, and when it is lost), `loader` (models, loaded

@@ -99,6 +99,18 @@ def _windows(n_fft: int, n_synthesis: int, hop: int) -> tuple[Array, Array]:
     return _frozen(analysis), _frozen(synthesis)
 
 
+@cache
+def vocoder_window(spec: FeatureSpec) -> Array:
+    """Return the (n_fft,) window of a vocoder's frames before overlap-add: ones, with a quick rise and a slow fall.
+
+    A vocoder's frame is a windowed excitation and the response of a causal filter to it, so it begins at nothing by
+    itself, and only what rings on at its end must be faded: the last hop. The rise, a quarter of a hop, takes what a
+    filter puts before its beginning.
+    """
+    rise, fall = np.sqrt(_hann(spec.hop // 2)[: spec.hop // 4]), _hann(2 * spec.hop)[spec.hop :]
+    return _frozen(np.concatenate([rise, np.ones(spec.n_fft - len(rise) - len(fall)), fall]))
+
+
 def _hann(length: int) -> npt.NDArray[np.float64]:
     """Return a periodic Hann window shifted by half a sample: strictly positive, and halves that add up to one."""
     return np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2

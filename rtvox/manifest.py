@@ -17,10 +17,15 @@ from typing import Any, get_args, get_origin, get_type_hints
 from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import FeatureSpec
 from rtvox.params import Param
+from rtvox.pitch import CONDITIONS
 
 FORMAT = 1
 # Role -> what may turn its output into sound, named in `resynthesis`; a role that is not here cannot run.
-RESYNTHESIS = {"mask": ("istft",), "mel": ("griffin-lim", "input-phase")}
+RESYNTHESIS = {
+    "mask": ("istft",),
+    "mel": ("griffin-lim", "input-phase", "vocoder"),
+    "vocoder": ("overlap-add",),
+}
 SAMPLE_RATE = 48000  # Hz; stages run at no other, devices are resampled at the edge
 MAX_N_FFT = 16384  # samples, 0.34 s; like the limits below: far above any live model, far under what a machine holds
 MAX_N_MELS = 1024
@@ -88,7 +93,7 @@ class Manifest:
     role: str
     features: FeatureSpec
     look_ahead: int  # frames
-    inputs: tuple[TensorShape, ...]  # signal only: states and controls have their own lists
+    inputs: tuple[TensorShape, ...]  # signal and conditions: states and controls have their own lists
     outputs: tuple[TensorShape, ...]
     states: tuple[TensorShape, ...]
     controls: tuple[Param, ...]
@@ -120,6 +125,11 @@ class Manifest:
             _need(_SHA256.fullmatch(self.graph_sha256), "graph_sha256", self.graph_sha256, "64 hexadecimal digits")
 
     @property
+    def conditions(self) -> tuple[str, ...]:
+        """What the network is told of the voice beside the signal: names of `pitch.CONDITIONS`, in their order."""
+        return tuple(name for name in CONDITIONS if name in {tensor.name for tensor in self.inputs})
+
+    @property
     def delay(self) -> int:
         """Samples that the network waits for: its look-ahead."""
         return self.look_ahead * self.features.hop
@@ -149,22 +159,24 @@ class Manifest:
         _need(spec.sample_rate == SAMPLE_RATE, "features.sample_rate", spec.sample_rate, f"{SAMPLE_RATE} Hz")
         _need(spec.n_fft <= MAX_N_FFT, "features.n_fft", spec.n_fft, f"at most {MAX_N_FFT}")
         _need(spec.n_mels <= MAX_N_MELS, "features.n_mels", spec.n_mels, f"at most {MAX_N_MELS}")
-        if self.role == "mel":  # magnitudes alone: no phase fits frames that overlap less
+        if self.role != "mask":  # magnitudes alone: no phase fits frames that overlap less
             fits = spec.n_synthesis == spec.n_fft >= 4 * spec.hop
             shown = f"{spec.n_fft}, n_synthesis {spec.n_synthesis}, hop {spec.hop}"
-            _need(fits, "features.n_fft", shown, "n_synthesis == n_fft, 4 or more hops, for role mel")
+            _need(fits, "features.n_fft", shown, f"n_synthesis == n_fft, 4 or more hops, for role {self.role}")
 
     def _check_tensors(self) -> None:
-        signal = signal_in(self.role, self.features)
-        for field, wanted in (("inputs", signal), ("outputs", signal_out(self.role, self.features))):
-            tensors = getattr(self, field)
-            _need(tensors == (wanted,), field, _shown(tensors), f"{wanted.name} {wanted.shape} alone")
+        signal, out = signal_in(self.role, self.features), signal_out(self.role, self.features)
+        told = tuple(TensorShape(name, (1,)) for name in self.conditions)
+        allowed = f"{signal.name} {signal.shape}, and of {', '.join(CONDITIONS)} what is wanted, in this order, as (1,)"
+        _need(self.inputs == (signal, *told), "inputs", _shown(self.inputs), allowed)
+        _need(self.outputs == (out,), "outputs", _shown(self.outputs), f"{out.name} {out.shape} alone")
         for state in self.states:
             _need(_IDENTIFIER.fullmatch(state.name), "states.name", state.name, "a-z first, then a-z 0-9 _")
             fits = all(size >= 1 for size in state.shape) and math.prod(state.shape) <= MAX_ELEMENTS
             _need(fits, f"states.{state.name}.shape", state.shape, f"sizes >= 1, product at most {MAX_ELEMENTS}")
         names = [*graph_inputs(self)]
-        _need(len(names) == 1 + len(self.states) + len(self.controls), "states, controls", names, "no name twice")
+        count = len(self.inputs) + len(self.states) + len(self.controls)
+        _need(len(names) == count, "states, controls", names, "no name twice")
 
 
 def signal_in(role: str, spec: FeatureSpec) -> TensorShape:
@@ -175,8 +187,8 @@ def signal_in(role: str, spec: FeatureSpec) -> TensorShape:
 
 
 def signal_out(role: str, spec: FeatureSpec) -> TensorShape:
-    """Return the one signal output of a role: shaped as its input, and called after it."""
-    signal = signal_in(role, spec)
+    """Return the one signal output of a role: shaped as its input and called after it; of a vocoder, a spectrum."""
+    signal = signal_in("mel" if role == "mel" else "mask", spec)
     return TensorShape(f"{signal.name}_out", signal.shape)
 
 

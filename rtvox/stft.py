@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rtvox.features import Array, FeatureSpec, Spectrum
+from rtvox.features import Array, FeatureSpec, Spectrum, vocoder_window
 
 
 class Analyzer:
@@ -40,15 +40,18 @@ class Analyzer:
 
 
 class Synthesizer:
-    """Overlap-add a stream of spectra: (K,) in, (hop,) samples out, n_synthesis - hop samples late (`delay`)."""
+    """Overlap-add a stream of spectra: (K,) in, (hop,) samples out, n_synthesis - hop samples late (`delay`).
 
-    def __init__(self, spec: FeatureSpec) -> None:
-        self._hop = spec.hop
-        self.delay = spec.n_synthesis - spec.hop
+    A vocoder's frames begin with the hop that is due and reach ahead of it: no `delay`; its look-ahead says which hop.
+    """
+
+    def __init__(self, spec: FeatureSpec, *, vocoder: bool = False) -> None:
+        self._hop, size = spec.hop, spec.n_fft if vocoder else spec.n_synthesis
+        self.delay = 0 if vocoder else size - spec.hop
         self._frame = np.zeros(spec.n_fft, np.float32)
-        self._newest = self._frame[-spec.n_synthesis :]
-        self._window = spec.synthesis_window()
-        self._sum = np.zeros(spec.n_synthesis, np.float32)
+        self._newest = self._frame[-size:]
+        self._window = vocoder_window(spec) if vocoder else spec.synthesis_window()
+        self._sum = np.zeros(size, np.float32)
         self._out = np.zeros(spec.hop, np.float32)
 
     def process(self, x: Spectrum) -> Array:
@@ -57,8 +60,8 @@ class Synthesizer:
         self._newest *= self._window
         self._sum += self._newest
         self._out[:] = self._sum[: self._hop]
-        self._sum[: self.delay] = self._sum[self._hop :]
-        self._sum[self.delay :] = 0.0
+        self._sum[: -self._hop] = self._sum[self._hop :]
+        self._sum[-self._hop :] = 0.0
         return self._out
 
     def reset(self) -> None:

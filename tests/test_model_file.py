@@ -16,6 +16,7 @@ import pytest
 from conftest import TINY_MEL_SPEC, TINY_SPEC, mel_manifest, tiny_graph, tiny_manifest, tiny_run, write_mel, write_tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_vocoder import vocoder_manifest, write_vocoder
 from onnx import TensorProto, helper
 
 from rtvox import model_file
@@ -107,8 +108,8 @@ def test_a_mel_model_is_read_back(tmp_path: Path) -> None:
             {"features": replace(TINY_SPEC, n_fft=32, n_synthesis=32)},
             "features.n_fft='32, n_synthesis 32, hop 16': needs n_synthesis == n_fft, 4 or more hops, for role mel",
         ),
-        ({"resynthesis": "istft"}, "resynthesis='istft': needs one of griffin-lim, input-phase"),
-        ({"role": "mask", "resynthesis": "istft"}, "inputs='mel (1, 1, 8)': needs spectrum (1, 1, 33, 2) alone"),
+        ({"resynthesis": "istft"}, "resynthesis='istft': needs one of griffin-lim, input-phase, vocoder"),
+        ({"role": "mask", "resynthesis": "istft"}, "inputs='mel (1, 1, 8)': needs spectrum (1, 1, 33, 2), and of"),
         (
             {"outputs": (TensorShape("mel_out", (1, 1, 9)),)},
             "outputs='mel_out (1, 1, 9)': needs mel_out (1, 1, 8) alone",
@@ -119,6 +120,43 @@ def test_a_mel_model_is_read_back(tmp_path: Path) -> None:
 def test_what_a_mel_model_must_be(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelFileError) as caught:
         replace(mel_manifest(), **changes)
+    assert message in str(caught.value)
+
+
+# -- role vocoder, and what networks are told beside their frames --
+
+
+def test_a_vocoder_is_read_back(tmp_path: Path) -> None:
+    manifest = load_model(write_vocoder(tmp_path / "vocoder.onnx")).manifest
+    assert (manifest.role, manifest.resynthesis, manifest.features) == ("vocoder", "overlap-add", MEL_SPEC)
+    assert manifest.conditions == ("pitch", "voicing")
+    assert manifest.delay == 512
+
+
+def test_a_vocoder_may_be_told_nothing(tmp_path: Path) -> None:
+    assert load_model(write_vocoder(tmp_path / "vocoder.onnx", conditions=())).manifest.conditions == ()
+
+
+TELL = "needs mel (1, 1, 128), and of pitch, voicing, loudness what is wanted, in this order, as (1,)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": FeatureSpec()}, "needs n_synthesis == n_fft, 4 or more hops, for role vocoder"),
+        ({"resynthesis": "istft"}, "resynthesis='istft': needs one of overlap-add"),
+        ({"inputs": ()}, TELL),
+        ({"inputs": tuple(TensorShape(name, (1,)) for name in ("voicing", "pitch"))}, TELL),
+        ({"inputs": (TensorShape("mel", (1, 1, 128)), TensorShape("vowel", (1,)))}, TELL),
+        ({"inputs": (TensorShape("mel", (1, 1, 128)), TensorShape("pitch", (1, 1)))}, TELL),
+        ({"outputs": (TensorShape("mel_out", (1, 1, 128)),)}, "needs spectrum_out (1, 1, 513, 2) alone"),
+        ({"states": (TensorShape("a", (1,)), TensorShape("a", (1,)))}, "no name twice"),
+    ],
+    ids=["framing", "resynthesis", "no mel", "order", "unknown", "shape", "gives mel", "twice"],
+)
+def test_what_a_vocoder_must_be(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelFileError) as caught:
+        replace(vocoder_manifest(), **changes)
     assert message in str(caught.value)
 
 
@@ -311,7 +349,7 @@ def test_a_manifest_that_is_none(text: str, message: str, tiny_model_path: Path)
 
 
 WRONG = {
-    "unknown role": (edited("role", value="juggler"), "role='juggler': needs one of mask, mel; update rtvox"),
+    "unknown role": (edited("role", value="juggler"), "role='juggler': needs one of mask, mel, vocoder; update rtvox"),
     "unknown resynthesis": (edited("resynthesis", value="magic"), "resynthesis='magic': needs one of istft"),
     "unknown field": (edited("colour", value="red"), "colour='red': needs a field of format 1: name, title"),
     "field that moves the cursor": (edited("\x1b[2J", value=1), "manifest field ?[2J=1: needs a field of format 1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtvox.features import MEL_SPEC, Array, FeatureSpec
+from rtvox.features import MEL_SPEC, Array, FeatureSpec, vocoder_window
 from rtvox.stage import Pipeline, Stage
 from rtvox.stft import Analyzer, Synthesizer
 
@@ -45,6 +45,17 @@ def test_nothing_between_them_gives_the_input_back(
     assert len(y) > 40000
     error_db = 10.0 * np.log10(np.sum((y - wanted) ** 2, dtype=np.float64) / np.sum(wanted**2, dtype=np.float64))
     assert error_db <= RECONSTRUCTION_DB
+
+
+def test_a_vocoders_frames_begin_with_the_hop_that_goes_out(rng: np.random.Generator) -> None:
+    spectra = np.fft.rfft(rng.standard_normal((9, MEL_SPEC.n_fft))).astype(np.complex64)
+    synthesizer, hop = Synthesizer(MEL_SPEC, vocoder=True), MEL_SPEC.hop
+    y = np.concatenate([synthesizer.process(spectrum).copy() for spectrum in spectra])
+    wanted = np.zeros(9 * hop + MEL_SPEC.n_fft)
+    for i, frame in enumerate(np.fft.irfft(spectra.astype(np.complex128), MEL_SPEC.n_fft)):
+        wanted[i * hop : i * hop + MEL_SPEC.n_fft] += frame * vocoder_window(MEL_SPEC)
+    assert synthesizer.delay == 0
+    np.testing.assert_allclose(y, wanted[: len(y)], atol=1e-5)
 
 
 def test_silence_in_is_silence_out(silence: Array) -> None:

@@ -1,0 +1,42 @@
+"""Listener: measure the voice on its way in, for networks that are told more of it than their frames.
+
+In and out: the same hop of samples, in the converter thread. Beside it, what `PitchTracker` says of the voice, for the
+newest hop and for the one that the converter's output answers. Read next: `pitch.py`, which measures; `chain.py`,
+which hands it to the networks.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rtvox.features import Array, FeatureSpec
+from rtvox.pitch import CONDITIONS, QUIET_DB, REST_HZ, PitchTracker
+
+
+class Listener:
+    """Pass hops through untouched, and keep the measures of the voice in them. No delay.
+
+    Attributes:
+        now: (len(CONDITIONS),) of the newest hop. Like the next, one buffer, rewritten by each call.
+        answered: the same of look_ahead hops before: of the frame that a network with that look-ahead gives out.
+    """
+
+    delay = 0
+
+    def __init__(self, spec: FeatureSpec, look_ahead: int = 0) -> None:
+        """Make the buffers. Args: look_ahead: frames for which the converter behind this stage waits."""
+        self._tracker = PitchTracker(spec)
+        self._line = np.zeros((look_ahead + 1, len(CONDITIONS)), np.float32)
+        self.now, self.answered = self._line[-1], self._line[0]
+        self.reset()
+
+    def process(self, x: Array) -> Array:
+        """Return x, after a look at it."""
+        self._line[:-1] = self._line[1:]
+        self._line[-1] = self._tracker.process(x)
+        return x
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        self._tracker.reset()
+        self._line[:] = REST_HZ, 0.0, QUIET_DB
