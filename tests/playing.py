@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rtvox.chain import Chain
+from rtvox.chain import Chain, build_chain
 from rtvox.engine import Engine
-from rtvox.features import Array
+from rtvox.features import Array, FeatureSpec
 from rtvox.file_device import FileDevice, PushDevice
 
 HOP = 256
@@ -83,6 +83,16 @@ class Player:
         while self.position < until:
             block = self._music[self.position : self.position + self._block, None]
             self._out.append(self.device.push(block)[:, 0])
+
+    def swap(self, model: Path, **settings: float) -> None:
+        """Have another model, and settings, cross-faded in from the next hop on: `load` and `set` at a known place."""
+        chain, params = build_chain(model, FeatureSpec(), "cpu", settings), self.engine.params
+        params.join(chain.controls)
+        for name, value in settings.items():
+            params.set(name, value)
+        chain.warm_up()
+        chain.settle(params)
+        self.engine._mixer.pending = chain
 
     def stop(self) -> tuple[Array, Array]:
         """Return the output, and the input as it ought to stand beside it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from playing import HOP, RATE, Player, play, roughness, wait_for
 from rtvox.bench import measure, measure_delay
 from rtvox.chain import build_chain
 from rtvox.convert import Job, convert_file
+from rtvox.demo import read_clip
 from rtvox.engine import Engine
 from rtvox.errors import ParameterError, RtvoxError
 from rtvox.features import MEL_SPEC, Array, FeatureSpec
@@ -22,6 +24,7 @@ from rtvox.synthesis import algorithmic_delay
 
 AUTO, INPUT_PHASE, GRIFFIN_LIM = 0.0, 1.0, 2.0  # choices of `resynthesis`
 FREE, INPUT = 0.0, 1.0  # of `phase`
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 
 
 def error_db(y: Array, x: Array) -> float:
@@ -205,18 +208,30 @@ def test_model_to_model_and_back_without_a_gap_or_a_click(tmp_path: Path, mel_mo
     player.engine.set("phase", INPUT)
     for i, (path, settings) in enumerate(steps, 1):
         player.play(i * RATE)
-        chain = build_chain(path, FeatureSpec(), "cpu", settings)
-        player.engine.params.join(chain.controls)
-        for name, value in settings.items():
-            player.engine.params.set(name, value)
-        chain.warm_up()
-        chain.settle(player.engine.params)
-        player.engine._mixer.pending = chain  # what load and set do, at a place that a test can know
+        player.swap(path, **settings)
     player.play(len(steps) * RATE + RATE // 2)
     out, _ = player.stop()
     status = player.engine.status()
     assert (status.misses, status.failed_hops, status.error) == (0, 0, "")
     assert roughness(out) <= roughness(long)
+
+
+def test_isolate_to_scream_and_back_without_a_gap_or_a_click() -> None:
+    """The shipped models at their defaults, on the bundled song; the scream itself may be rougher than the song."""
+    song = read_clip(5.0)
+    isolate, scream = (CHECKPOINTS / f"{name}.onnx" for name in ("isolate", "scream"))
+    player, begin = Player(song, isolate), time.process_time()
+    for second, model in enumerate((scream, isolate, scream, isolate), 1):
+        player.play(second * RATE)
+        player.swap(model)
+    player.play(len(song))
+    out, _ = player.stop()
+    assert time.process_time() - begin < len(song) / RATE  # faster than real time, loading included
+    status = player.engine.status()
+    assert (status.model, status.misses, status.failed_hops, status.error) == ("isolate", 0, 0, "")
+    for second in (1, 2, 3, 4):
+        fade = slice(second * RATE, second * RATE + 30 * HOP)  # priming, cross-fade and delays are over by then
+        assert 0.0 < roughness(out[fade]) <= roughness(song)
 
 
 def test_live_changes_are_taken_without_waiting(mel_model_path: Path, music: Array) -> None:
