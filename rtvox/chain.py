@@ -18,8 +18,9 @@ from rtvox.levels import Delay, Ramp
 from rtvox.manifest import Manifest
 from rtvox.mel import LogMel, MelInverse
 from rtvox.model_file import find_model, load_model
-from rtvox.onnx_stage import OnnxStage, Provider
+from rtvox.onnx_stage import OnnxStage
 from rtvox.params import Param, Params
+from rtvox.providers import AUTO, Provider
 from rtvox.stage import Pipeline, Stage
 from rtvox.stft import Analyzer, Synthesizer
 from rtvox.synthesis import wanted_synthesis
@@ -35,12 +36,11 @@ class Chain:
         name: of the model, for the user.
         pipeline: the wet path; `bench` puts timed stages in place of its own.
         delay: samples at 48 kHz beyond the hop, the same for wet, dry and raw.
-        look_ahead: the part of it that the network asks for.
+        look_ahead: the part of it that the networks ask for.
         synthesis: what makes the sound, and its look-ahead in frames.
         manifest: of the model; None without one.
-        controls: the model's own.
-        message: what the user should know about how it runs; often empty.
-        faults: returns how many hops so far were not numbers, and became silence.
+        controls: the networks' own.
+        networks: the model, and the vocoder if that makes the sound.
     """
 
     def __init__(
@@ -53,25 +53,36 @@ class Chain:
         synthesis: tuple[str, int] = ("istft", 0),
         manifest: Manifest | None = None,
         follow: Callable[[Params], None] | None = None,
-        controls: Sequence[Param] = (),
-        set_control: Callable[[str, float], None] | None = None,
-        message: str = "",
-        faults: Callable[[], int] = lambda: 0,
+        networks: Sequence[OnnxStage] = (),
     ) -> None:
         self.name, self.hop, self.delay, self.look_ahead = name, hop, pipeline.delay, look_ahead
         self.synthesis, self.manifest, self._follow = synthesis, manifest, follow or _ignore
-        self.controls, self.message, self.faults = tuple(controls), message, faults
-        self.pipeline = pipeline
-        self._set_control = set_control
-        self._ramps = [(control.name, Ramp(control, hop)) for control in controls]
+        self.networks, self.pipeline = tuple(networks), pipeline
+        self.controls: tuple[Param, ...] = tuple(row for stage in networks for row in stage.manifest.controls)
+        self._ramps = [(stage, row.name, Ramp(row, hop)) for stage in networks for row in stage.manifest.controls]
         self._dry, self._raw = Delay(self.delay, hop), Delay(self.delay, hop)
+
+    @property
+    def provider(self) -> str:
+        """Where the networks run, names of PROVIDERS; empty without one."""
+        return ", ".join(dict.fromkeys(network.provider for network in self.networks))
+
+    @property
+    def message(self) -> str:
+        """What the user should know about how they run; often empty."""
+        return "; ".join(dict.fromkeys(network.message for network in self.networks if network.message))
+
+    @property
+    def faults(self) -> tuple[int, int]:
+        """How many hops so far were not numbers and became silence, and how often a network moved to the CPU."""
+        return sum(network.faults for network in self.networks), sum(network.fallbacks for network in self.networks)
 
     def process(self, x: Array, raw: Array, params: Params | None) -> tuple[Array, Array, Array]:
         """Return (wet, dry, raw), each (hop,) and valid until the next call. With params, the controls follow them."""
-        for name, ramp in self._ramps:
+        for network, name, ramp in self._ramps:
             before, value = ramp.advance(params.target(name, ramp.value) if params else ramp.value)
-            if value != before and self._set_control:
-                self._set_control(name, value)
+            if value != before:
+                network.set_control(name, value)
         if params:
             self._follow(params)
         return self.pipeline.process(x), self._dry.process(x), self._raw.process(raw)
@@ -93,10 +104,9 @@ class Chain:
     def settle(self, params: Params) -> None:
         """Be as new, with every control where the user has it. Before it is handed to the converter thread."""
         self.reset()
-        for name, ramp in self._ramps:
+        for network, name, ramp in self._ramps:
             ramp.jump(params.target(name, ramp.value))
-            if self._set_control:
-                self._set_control(name, ramp.value)
+            network.set_control(name, ramp.value)
         self._follow(params)
 
 
@@ -108,7 +118,7 @@ def pass_through(spec: FeatureSpec) -> Chain:
 def build_chain(
     model: str | os.PathLike[str] | None,
     spec: FeatureSpec,
-    provider: Provider = "auto",
+    provider: Provider = AUTO,
     settings: Mapping[str, float] | None = None,
 ) -> Chain:
     """Load a model by name or path, and return its chain; None and "none" give analysis and synthesis alone.
@@ -150,10 +160,7 @@ def build_chain(
         synthesis=synthesis,
         manifest=manifest,
         follow=follow,
-        controls=manifest.controls,
-        set_control=network.set_control,
-        message=network.message,
-        faults=lambda: network.faults,
+        networks=[network],
     )
 
 
