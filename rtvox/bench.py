@@ -18,7 +18,7 @@ from rtvox.chain import Chain, build_chain
 from rtvox.engine import Engine, Status
 from rtvox.features import Array, FeatureSpec
 from rtvox.file_device import Clock, FileDevice
-from rtvox.onnx_stage import Provider
+from rtvox.providers import AUTO, Provider
 from rtvox.stage import Pipeline, Stage
 
 CLICKS_PER_S = 200  # dense enough for a mean over many, sparse enough to be single clicks
@@ -53,7 +53,7 @@ class TimedStage:
     """A stage that also keeps the time of each call; `reset` forgets them, as all it has heard."""
 
     def __init__(self, stage: Stage) -> None:
-        self.name = type(stage).__name__
+        self.name = type(stage).__name__ + (f" {stage.manifest.name}" if isinstance(stage, OnnxStage) else "")
         self.delay = stage.delay
         self.seconds: list[float] = []
         self._stage = stage
@@ -77,7 +77,7 @@ def measure(
     sound: Array,
     *,
     spec: FeatureSpec,
-    provider: Provider = "auto",
+    provider: Provider = AUTO,
     block: int = 128,
     clock: Clock = "real",
 ) -> Bench:
@@ -108,7 +108,7 @@ def play(
     sound: Array,
     *,
     spec: FeatureSpec,
-    provider: Provider = "auto",
+    provider: Provider = AUTO,
     block: int = 128,
     clock: Clock = "real",
 ) -> tuple[Status, Array]:
@@ -125,7 +125,7 @@ def play(
 
 
 def measure_delay(
-    model: str, settings: Mapping[str, float], *, spec: FeatureSpec, provider: Provider = "auto"
+    model: str, settings: Mapping[str, float], *, spec: FeatureSpec, provider: Provider = AUTO
 ) -> int | None:
     """Return the algorithmic delay of a model in samples, as heard: where clicks come out, less the prefill.
 

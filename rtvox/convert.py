@@ -21,7 +21,7 @@ from rtvox.engine import Model
 from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array, FeatureSpec
 from rtvox.file_device import convert_blocks
-from rtvox.onnx_stage import Provider
+from rtvox.providers import AUTO, Provider
 
 READ_FRAMES = 65536  # per turn: 1.4 s at 48 kHz, a smooth progress bar and few calls
 
@@ -84,7 +84,7 @@ def convert_file(
     settings: Mapping[str, float],
     *,
     spec: FeatureSpec | None = None,
-    provider: Provider = "auto",
+    provider: Provider = AUTO,
     progress: Callable[[float, float], None] = lambda done, whole: None,
 ) -> Result:
     """Convert one file; `progress` is called now and then with the seconds done and the seconds there are.

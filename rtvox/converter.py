@@ -16,7 +16,7 @@ from rtvox.device import Device
 from rtvox.errors import ParameterError
 from rtvox.features import Array
 from rtvox.mixer import Mixer
-from rtvox.onnx_stage import flush_denormals
+from rtvox.onnx_session import flush_denormals
 from rtvox.player import Player
 from rtvox.realtime import CONVERTER_PRIORITY, raise_priority
 from rtvox.resample import SAMPLE_RATE, Edge, edge_lag

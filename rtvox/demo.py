@@ -19,7 +19,7 @@ from rtvox.errors import AudioFileError, MissingExtraError
 from rtvox.features import Array, FeatureSpec
 from rtvox.file_device import Clock
 from rtvox.manifest import Manifest
-from rtvox.onnx_stage import Provider
+from rtvox.providers import AUTO, Provider
 
 CLIP = Path(__file__).resolve().parent / "assets" / "demo.flac"
 SAMPLE_RATE = 48000
@@ -66,7 +66,7 @@ def play_models(
     models: Mapping[Path, Manifest],
     clip: Array,
     *,
-    provider: Provider = "auto",
+    provider: Provider = AUTO,
     block: int = 128,
     clock: Clock = "real",
 ) -> Iterator[Take]:

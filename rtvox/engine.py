@@ -37,8 +37,8 @@ from rtvox.keeper import Keeper
 from rtvox.levels import SAMPLE_RATE
 from rtvox.loader import Loader, Model
 from rtvox.mixer import Mixer
-from rtvox.onnx_stage import Provider
 from rtvox.params import Params
+from rtvox.providers import AUTO, Provider
 from rtvox.record import Recorder
 from rtvox.status import Counts, Latency, Status
 from rtvox.synthesis import STRUCTURAL
@@ -54,7 +54,7 @@ class Engine:
         device: Device,
         spec: FeatureSpec | None = None,
         *,
-        provider: Provider = "auto",
+        provider: Provider = AUTO,
         channel: int | None = None,
         reserve_ms: float = 0.0,
     ) -> None:
@@ -91,6 +91,7 @@ class Engine:
             if self._keeper.state != "stopped":
                 return
             self._counts, self._loader.error, self._mixer.error = Counts(), "", ""
+            self._mixer.count_anew()
             realtime.hold()
             try:
                 self._keeper.start()
@@ -192,12 +193,14 @@ class Engine:
         # Sorted by hand: np.percentile imports numpy.ma at its first call, 20 ms in which the audio may wait.
         times = np.sort(converter.times[: min(converter.hops, TIMES)]) * 1000.0 if converter.hops else np.zeros(1)
         last = len(times) - 1
-        counts = asdict(self._counts)
-        counts["failed_hops"] += mixer.chain.faults()
+        counts, chain = asdict(self._counts), mixer.chain
+        faults, fallbacks = mixer.faults()
+        counts["failed_hops"] += faults
         del counts["repaired"]
         return Status(
             state=self._keeper.state,
             model=mixer.chain.name,
+            provider=chain.provider,
             sample_rate=self.device.sample_rate,
             block=self.device.max_block,
             latency=self._latency(),
@@ -206,6 +209,7 @@ class Engine:
             compute_max_ms=float(times[last]),
             load=float(times.mean()) * SAMPLE_RATE / 1000.0 / self.spec.hop,
             **counts,
+            fallbacks=fallbacks,
             xruns=self.device.xruns,
             input_peak_db=mixer.input_meter.peak_db,
             input_rms_db=mixer.input_meter.rms_db,
@@ -213,7 +217,7 @@ class Engine:
             output_rms_db=mixer.output_meter.rms_db,
             recording=self.recording,
             recorded_s=recorder.seconds if recorder else 0.0,
-            message=mixer.chain.message,
+            message=chain.message,
             error=self._keeper.error or self._loader.error or converter.player.error or mixer.error,
         )
 

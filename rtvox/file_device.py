@@ -22,7 +22,7 @@ from rtvox.device import Callback, OnLost
 from rtvox.engine import Engine, Model
 from rtvox.errors import AudioFileError, DeviceError, ParameterError, RtvoxError
 from rtvox.features import Array, FeatureSpec
-from rtvox.onnx_stage import Provider
+from rtvox.providers import AUTO, Provider
 from rtvox.realtime import AUDIO_PRIORITY, raise_priority
 
 Clock = Literal["fake", "real"]
@@ -182,7 +182,7 @@ def convert_blocks(
     settings: Mapping[str, float] | None = None,
     *,
     spec: FeatureSpec | None = None,
-    provider: Provider = "auto",
+    provider: Provider = AUTO,
 ) -> Generator[Array, None, None]:
     """Convert a stream of (B, C) blocks; the output is aligned with the input and as long.
 
@@ -219,7 +219,7 @@ def convert_array(
     settings: Mapping[str, float] | None = None,
     *,
     spec: FeatureSpec | None = None,
-    provider: Provider = "auto",
+    provider: Provider = AUTO,
 ) -> Array:
     """Convert (N,) or (N, C) samples and return as many, aligned; otherwise as `convert_blocks`."""
     blocks = [samples.reshape(len(samples), -1).astype(np.float32)] if samples.size else []

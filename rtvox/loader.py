@@ -18,7 +18,7 @@ from rtvox.errors import RtvoxError
 from rtvox.features import FeatureSpec
 from rtvox.keeper import Keeper
 from rtvox.mixer import Mixer
-from rtvox.onnx_stage import Provider
+from rtvox.providers import Provider
 from rtvox.synthesis import wanted_synthesis
 
 Model = str | os.PathLike[str] | Chain | None  # a name, a path, a chain made elsewhere, or no model
@@ -95,7 +95,7 @@ class Loader:
         mixer = self._mixer
         with self._keeper.lock:
             if self._keeper.state != "running":
-                mixer.chain = chain
+                mixer.put(chain)
                 self._keeper.renew()
                 return
             mixer.error = ""

@@ -30,7 +30,7 @@ from rtvox.host import DeviceRow, Request
 from rtvox.jack_host import HOST as JACK
 from rtvox.jack_host import UNWIRED, JackStream
 from rtvox.levels import SAMPLE_RATE
-from rtvox.onnx_stage import Provider
+from rtvox.providers import AUTO, Provider
 
 BURST_S = 0.04  # of noise, so that its correlation has one sharp peak
 PERIOD_S = 0.4  # from burst to burst; nothing longer can be measured
@@ -157,7 +157,7 @@ def measure_loopback(
     settings: Mapping[str, float] | None = None,
     *,
     spec: FeatureSpec | None = None,
-    provider: Provider = "auto",
+    provider: Provider = AUTO,
     bursts: int = 10,
 ) -> Loopback:
     """Measure from microphone to speaker and return it beside what Status says.

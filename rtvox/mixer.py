@@ -45,6 +45,7 @@ class Mixer:
         self.error = ""  # the last fault of a stage
         self.input_meter, self.output_meter = Meter(self.hop), Meter(self.hop)
         self.heard, self.said = Timeline(RECENT), Timeline(RECENT)
+        self._before = np.zeros(2, np.int64)  # faults and fallbacks of chains that have gone
         self._incoming_hops = 0
         self._silent_hops = 0  # until the delay lines are full again, after a panic
         self._ramps = {name: Ramp(param, self.hop) for name, param in PARAMS.items()}
@@ -86,9 +87,23 @@ class Mixer:
         self.said.write(self.said.end, y)
         return y
 
+    def faults(self) -> tuple[int, int]:
+        """Return how many hops were not numbers, and how often a model moved to the CPU. Any thread."""
+        faults, fallbacks = self._before + self.chain.faults
+        return int(faults), int(fallbacks)
+
+    def put(self, chain: Chain) -> None:
+        """Make it the chain in use. Converter thread, or any while no sound runs."""
+        self._before = self._before + self.chain.faults
+        self.chain = chain
+
+    def count_anew(self) -> None:
+        """Let `faults` begin at zero. While no sound runs."""
+        self._before = 0 - np.array(self.chain.faults)
+
     def end_swap(self) -> None:
         """Put the new chain in place at once: no sound runs any more."""
-        self.chain = self.incoming or self.pending or self.chain
+        self.put(self.incoming or self.pending or self.chain)
         self.incoming = self.pending = None
 
     def cover(self) -> tuple[float, float]:
@@ -132,7 +147,7 @@ class Mixer:
         dry, untouched = dry + rise**2 * (new_dry - dry), untouched + rise**2 * (new_untouched - untouched)
         if step == FADE_HOPS - 1:
             self.retired.append(self.chain)
-            self.chain = self.incoming
+            self.put(self.incoming)
             self.incoming = None
         return wet, dry, untouched
 

@@ -53,6 +53,7 @@ class Status:
 
     state: str  # "stopped", "running" or "device lost"
     model: str
+    provider: str  # where the model runs, a name of PROVIDERS; empty without one
     sample_rate: int  # of the device, Hz
     block: int  # the most samples the device asks for at once
     latency: Latency
@@ -65,6 +66,7 @@ class Status:
     missed_samples: int
     dropped: int  # input samples that were too old to be converted
     failed_hops: int  # hops in which a stage raised an error, or a model gave what is not a number
+    fallbacks: int  # how many times a model moved to the CPU, its provider having failed
     xruns: int  # blocks that the host lost
     input_peak_db: float
     input_rms_db: float

@@ -368,7 +368,8 @@ class TestModel:
 
     def test_one_with_a_control_of_ours_is_refused(self) -> None:
         engine = Engine(PushDevice(RATE))
-        trap = Chain("trap", Made(), HOP, controls=[Param("mix", "", 0.0, 9.0, 5.0, 0.0, "a trap")])
+        trap = Chain("trap", Made(), HOP)
+        trap.controls = (Param("mix", "", 0.0, 9.0, 5.0, 0.0, "a trap"),)
         with pytest.raises(ParameterError, match="mix: a model may not have"):
             engine.load(trap)
         assert engine.status().model == "none"

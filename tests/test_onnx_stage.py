@@ -9,12 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from conftest import TINY_SPEC, mel_manifest, tiny_graph, tiny_manifest, tiny_run, write_mel, write_tiny
 from onnx import helper
 
-from rtvox import onnx_stage
 from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import FeatureSpec, Spectrum
 from rtvox.model_file import load_model, make_golden, write_model
@@ -119,39 +117,6 @@ def test_it_runs_at_the_house_size(full_model_path: Path) -> None:
     np.testing.assert_array_equal(stage.process(x), 0.5 * x)
 
 
-# -- providers --
-
-
-def test_an_unknown_provider_is_named(tiny_model_path: Path) -> None:
-    with pytest.raises(ParameterError, match="provider='tpu': needs auto, cpu or cuda"):
-        OnnxStage(load_model(tiny_model_path), "tpu")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("provider", "message"), [("cuda", "running on the CPU: no GPU in this test"), ("auto", "")])
-def test_without_a_gpu_it_runs_on_the_cpu_and_says_so_when_asked_for_one(
-    provider: onnx_stage.Provider, message: str, tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(onnx_stage, "_why_no_cuda", lambda: "no GPU in this test")
-    stage = OnnxStage(load_model(tiny_model_path), provider)
-    assert (stage.provider, stage.message) == ("cpu", message)
-    assert stage.process(ONE)[0] == 0.5
-
-
-def test_a_gpu_that_cannot_be_used_leaves_the_cpu(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = onnx_stage._session
-    monkeypatch.setattr(onnx_stage, "_why_no_cuda", lambda: "")
-    monkeypatch.setattr(onnx_stage, "_session", lambda data, *, cuda: build(data, cuda=False))
-    stage = OnnxStage(load_model(tiny_model_path), "auto")
-    assert stage.provider == "cpu"
-    assert "the NVIDIA GPU could not be used" in stage.message
-    assert stage.process(ONE)[0] == 0.5
-
-
-def test_an_onnxruntime_without_cuda_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    assert onnx_stage._why_no_cuda() == "this onnxruntime has no CUDA; install onnxruntime-gpu"
-
-
 # -- graphs that pass every check but cannot run --
 
 
@@ -210,7 +175,7 @@ def test_a_thread_can_flush_denormals() -> None:
     code = """
 import threading
 import numpy as np
-from rtvox.onnx_stage import flush_denormals
+from rtvox.onnx_session import flush_denormals
 
 def product():
     return float(np.float32(1e-30) * np.float32(1e-10))
@@ -235,7 +200,8 @@ def test_fading_states_do_not_go_denormal_in_a_converter_thread(tmp_path: Path) 
 import threading
 import numpy as np
 from rtvox.model_file import load_model
-from rtvox.onnx_stage import OnnxStage, flush_denormals
+from rtvox.onnx_session import flush_denormals
+from rtvox.onnx_stage import OnnxStage
 stages = []
 loader = threading.Thread(target=lambda: stages.append(OnnxStage(load_model({str(tmp_path / "tiny.onnx")!r}), "cpu")))
 loader.start(); loader.join()
