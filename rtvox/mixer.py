@@ -94,8 +94,9 @@ class Mixer:
 
     def put(self, chain: Chain) -> None:
         """Make it the chain in use. Converter thread, or any while no sound runs."""
-        self._before = self._before + self.chain.faults
-        self.chain = chain
+        if chain is not self.chain:
+            self._before = self._before + self.chain.faults
+            self.chain = chain
 
     def count_anew(self) -> None:
         """Let `faults` begin at zero. While no sound runs."""

@@ -11,6 +11,7 @@ import _thread
 import threading
 import weakref
 from collections.abc import Callable
+from operator import methodcaller
 from time import perf_counter
 from typing import Any
 
@@ -35,6 +36,7 @@ class NetworkThread:
 
     Attributes:
         frame, out, graph: as the network's.
+        end: to be called when it is not needed any more; else that is done when it is freed.
     """
 
     def __init__(self, build: Callable[[], Network], hop_s: float) -> None:
@@ -42,7 +44,7 @@ class NetworkThread:
         self._desk = _Desk(build)
         self._due, self._lag = DUE * hop_s, 0.0
         threading.Thread(target=_serve, args=(self._desk,), name="rtvox-provider", daemon=True).start()
-        weakref.finalize(self, self._desk.end)
+        self.end = weakref.finalize(self, self._desk.end)
         self._network: Network = self._call(lambda network: network, BUILD_S)
         self.frame, self.out, self.graph = self._network.frame, self._network.out, self._network.graph
         self.set_control, self.clear = self._network.set_control, self._network.clear
@@ -51,13 +53,14 @@ class NetworkThread:
         """Turn `frame` into `out`. Raises: ProviderError if it fails, does not answer, or has been too slow so far."""
         if self._lag > MAY_LAG_S:
             raise ProviderError(f"was {1e3 * self._lag:.0f} ms late in all")
+        self._raise_failure()  # of a run between frames
         begin = perf_counter()
-        self._call(Network.run, PATIENCE_S)
+        self._call(methodcaller("run"), PATIENCE_S)
         self._lag = max(0.0, self._lag + min(perf_counter() - begin - self._due, ONE_LAG_S))
 
     def states(self) -> States:
         """Return a copy of the state. Raises: ProviderError if it cannot be had any more."""
-        return dict(self._call(Network.states, GRACE_S))
+        return dict(self._call(methodcaller("states"), GRACE_S))
 
     def _call(self, job: Callable[[Network], Any], patience_s: float) -> Any:
         desk = self._desk
@@ -68,10 +71,13 @@ class NetworkThread:
         if not desk.done.acquire(timeout=patience_s) and not desk.done.acquire(timeout=GRACE_S):
             desk.stuck = True
             raise ProviderError(f"did not answer within {1e3 * (patience_s + GRACE_S):.0f} ms")
-        if desk.failure:
-            failure, desk.failure = desk.failure, None
-            raise (failure if desk.network is None else ProviderError(" ".join(str(failure).split()))) from None
+        self._raise_failure()
         return desk.answer
+
+    def _raise_failure(self) -> None:
+        failure, self._desk.failure = self._desk.failure, None
+        if failure:
+            raise (failure if self._desk.network is None else ProviderError(" ".join(str(failure).split()))) from None
 
 
 class _Desk:
@@ -80,7 +86,7 @@ class _Desk:
     def __init__(self, build: Callable[[], Network]) -> None:
         self.build = build
         self.network: Network | None = None  # until it is built
-        self.job: Callable[[Network], Any] = Network.idle
+        self.job: Callable[[Network], Any] = methodcaller("idle")
         self.answer: Any = None
         self.failure: Exception | None = None
         self.stuck = self.ending = False
@@ -107,6 +113,7 @@ def _serve(desk: _Desk) -> None:
                 raise_priority(CONVERTER_PRIORITY)
                 desk.network = network
             if asked:
+                desk.failure = None
                 desk.answer = desk.job(desk.network)
             else:
                 desk.network.idle()

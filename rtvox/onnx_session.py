@@ -50,7 +50,7 @@ def open_session(data: bytes, row: ProviderRow) -> tuple[Session, bool]:
     """
     if row.half:
         data = _to_half(data)
-    if row.apart:
+    if row.device == "cuda":
         _preload()
     if row.graph:
         try:

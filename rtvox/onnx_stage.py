@@ -19,7 +19,7 @@ from rtvox.features import Array, Frame
 from rtvox.golden import GOLDEN_CONDITIONS, golden_input, golden_summary
 from rtvox.model_file import ModelFile
 from rtvox.network import Network
-from rtvox.network_thread import ProviderError
+from rtvox.network_thread import NetworkThread, ProviderError
 from rtvox.pitch import CONDITIONS
 from rtvox.provider_choice import Runner, choose_provider
 from rtvox.providers import AUTO, CPU, Provider
@@ -115,6 +115,7 @@ class OnnxStage:
         """Put the CPU in the provider's place, with its state, or with one made of the frames heard last."""
         begin, failed, spare = perf_counter(), self._network, self._spare
         assert spare
+        assert isinstance(failed, NetworkThread)
         try:
             spare.take(failed.states())
         except ProviderError:
@@ -125,6 +126,7 @@ class OnnxStage:
                 self._run(spare, self._heard[frame % REPLAYED], self._was_told[frame % REPLAYED])
         self.message = f"{self.provider} failed ({failure}): running on the CPU since; load the model again to go back"
         self.fallbacks += 1
+        failed.end()
         self._failed, self._network, self._spare, self.provider = failed, spare, None, CPU
         return spare
 

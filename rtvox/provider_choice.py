@@ -86,14 +86,12 @@ def choose_provider(model: ModelFile, provider: Provider = AUTO) -> Choice:
     message = f"running on {_trials[key]}, as tried before" if key in _trials else ""
     if not message:
         hop_s = model.manifest.features.hop / model.manifest.features.sample_rate
-        _trials[key], message = pick(try_out(contenders, frames, hop_s), DUE * hop_s)
+        _trials[key], message = pick(try_out(contenders, frames, hop_s, TRIAL_S), DUE * hop_s)
     name = _trials[key]
     return Choice(name, contenders[name], None if name == CPU else spare, message)
 
 
-def try_out(
-    contenders: Mapping[str, Runner], frames: Frame, hop_s: float, seconds: float = TRIAL_S
-) -> dict[str, Times]:
+def try_out(contenders: Mapping[str, Runner], frames: Frame, hop_s: float, seconds: float) -> dict[str, Times]:
     """Return seconds per frame of each, run in turns at the pace of live sound; one that fails has none.
 
     All have their state cleared afterwards.
