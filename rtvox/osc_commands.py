@@ -112,6 +112,8 @@ class Commands:
             "callbacks": status.callbacks,
             "misses": status.misses,
             "xruns": status.xruns,
+            "provider": status.provider,
+            "fallbacks": status.fallbacks,
             "recorded": status.recorded_s,
             "message": "; ".join(filter(None, (getattr(card, "message", ""), status.message))),
             "error": status.error or self.session.fault,

@@ -134,6 +134,10 @@ STATUS: tuple[Address, ...] = (
     Address("/rtvox/status/callbacks", "i", "Audio callbacks since start."),
     Address("/rtvox/status/misses", "i", "Callbacks that found no converted sound in time."),
     Address("/rtvox/status/xruns", "i", "Blocks that the host lost."),
+    Address(
+        "/rtvox/status/provider", "s", "Where the model runs: cpu, cuda ... (README.md lists them); empty: nowhere."
+    ),
+    Address("/rtvox/status/fallbacks", "i", "How often the CPU took over from a provider that failed."),
     Address("/rtvox/status/recorded", "f", "Seconds recorded so far; 0 when not recording."),
     Address("/rtvox/status/message", "s", "What to know about how the model and the devices run, or empty."),
     Address("/rtvox/status/error", "s", "The last fault, or empty."),

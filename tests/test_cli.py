@@ -240,6 +240,7 @@ def test_a_reader_that_leaves_is_no_error(models: Path) -> None:
 STATUS = Status(
     state="running",
     model="isolate",
+    provider="cuda",
     sample_rate=48000,
     block=128,
     latency=Latency(device=256, prefill=128, framing=512),
@@ -252,6 +253,7 @@ STATUS = Status(
     missed_samples=200,
     dropped=0,
     failed_hops=0,
+    fallbacks=1,
     xruns=1,
     input_peak_db=-12.0,
     input_rms_db=-20.0,
@@ -267,8 +269,8 @@ STATUS = Status(
 def test_the_meter_is_one_line_with_every_figure() -> None:
     line = meter(STATUS, 100)
     assert re.match(r"in =+\.+  -12  out \.+ -120 dB  ", line)
-    for figure in ("load  21%", "misses 2", "latency 18.7 ms", "isolate", "rec"):
+    for figure in ("load  21%", "misses 2", "latency 18.7 ms", "isolate cuda", "rec"):
         assert figure in line
     assert len(meter(STATUS, 79)) in (78, 79)
     assert "device lost" in meter(replace(STATUS, state="device lost"))
-    assert "30000 callbacks, 2 misses, 1 xruns" in summary(STATUS)
+    assert "30000 callbacks, 2 misses, 1 xruns of the device, 1 fallbacks to the CPU" in summary(STATUS)

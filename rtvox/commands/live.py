@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from rtvox.commands.options import add_devices, add_model, add_osc, announce, choose, device_choice, osc_server
+from rtvox.providers import CPU
 
 if TYPE_CHECKING:
     from rtvox.engine import Engine
@@ -101,15 +102,16 @@ def show(
 ) -> None:
     """Write the meter line until the time is up or `end` is set: over itself in a terminal, now and then elsewhere.
 
-    Faults, and an end of the recording to `record` before its time, get a line of their own, once.
+    Faults, news of how the model runs, and an end of the recording to `record` before its time, get a line of their
+    own, once.
     """
     terminal, end = out.isatty(), end or threading.Event()
     until = None if duration is None else time.monotonic() + duration
-    said, next_line = {""}, 0.0
+    said, next_line = {"", engine.status().message}, 0.0
     while True:
         status = engine.status()
         now = time.monotonic()
-        for fault in (status.error, "" if status.recording == str(record) else status.recording):
+        for fault in (status.error, status.message, "" if status.recording == str(record) else status.recording):
             if fault not in said:
                 said.add(fault)
                 print(f"\r{fault}".ljust(_width() + 1) if terminal else fault, file=out)
@@ -125,7 +127,8 @@ def show(
 
 def meter(status: Status, width: int = 100) -> str:
     """Return the engine's status in one line; the level meters take what room the figures leave."""
-    state = status.model if status.state == "running" else status.state
+    where = "" if status.provider in ("", CPU) else f" {status.provider}"
+    state = f"{status.model}{where}" if status.state == "running" else status.state
     figures = (
         f"load {status.load:4.0%}  misses {status.misses}  latency {status.latency.total_ms:.1f} ms  {state}"
         f"{'  rec' if status.recording else ''}"
@@ -141,6 +144,7 @@ def meter(status: Status, width: int = 100) -> str:
 def summary(status: Status) -> str:
     """Return the counts of the whole run in one line."""
     lost = f", {status.xruns} xruns of the device" if status.xruns else ""
+    lost += f", {status.fallbacks} fallbacks to the CPU" if status.fallbacks else ""
     return (
         f"{status.callbacks} callbacks, {status.misses} misses{lost}; "
         f"load {status.load:.0%}, one hop took at most {status.compute_max_ms:.1f} ms"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtvox.errors import ParameterError
+from rtvox.providers import AUTO, PROVIDERS
 
 if TYPE_CHECKING:
     from rtvox.features import FeatureSpec
@@ -64,7 +65,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 def add_provider(parser: argparse.ArgumentParser) -> None:
     """Add --provider."""
     parser.add_argument(
-        "--provider", choices=("auto", "cpu", "cuda"), default="auto", help="where models run (default: %(default)s)"
+        "--provider",
+        choices=(AUTO, *PROVIDERS),
+        default=AUTO,
+        help="where models run; auto tries what is there when a model is loaded, and takes the fastest that is fast "
+        "enough (default: %(default)s)",
     )
 
 
