@@ -854,7 +854,9 @@
       ",",
       "input-phase",
       ",",
-      "griffin-lim"
+      "griffin-lim",
+      ",",
+      "vocoder"
      ],
      "numinlets": 1,
      "numoutlets": 3
@@ -871,7 +873,7 @@
       22
      ],
      "minimum": 0.0,
-     "maximum": 2.0,
+     "maximum": 3.0,
      "numinlets": 1,
      "numoutlets": 2
     }
@@ -883,12 +885,12 @@
      "patching_rect": [
       140,
       488,
-      436,
+      541,
       22
      ],
      "numinlets": 1,
      "numoutlets": 1,
-     "text": "resynthesis (0 (auto) or 1 (input-phase) or 2 (griffin-lim))"
+     "text": "resynthesis (0 (auto) or 1 (input-phase) or 2 (griffin-lim) or 3 (vocoder))"
     }
    },
    {

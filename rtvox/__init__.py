@@ -11,8 +11,8 @@ The files by job:
 
 * the contract: `stage` (Stage, Pipeline, prefill), `errors` (RtvoxError and its children)
 * signal: `features` (FeatureSpec, log_mel), `stft` (Analyzer, Synthesizer), `mel` (LogMel, MelInverse),
-  `griffin_lim` (GriffinLim: sound from magnitudes alone), `synthesis` (which of them makes the sound), `levels` (gain,
-  gate, limiter, meters)
+  `griffin_lim` (GriffinLim: sound from magnitudes alone), `synthesis` (which of them, or a vocoder, makes the sound),
+  `levels` (gain, gate, limiter, meters)
 * what a network is told beside the signal: `pitch` (PitchTracker: pitch, voicing, loudness), `listener` (Listener,
   the stage that measures them)
 * models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself), `golden` (its proof),

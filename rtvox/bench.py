@@ -13,15 +13,18 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rtvox.chain import Chain, build_chain
 from rtvox.engine import Engine, Status
 from rtvox.features import Array, FeatureSpec
 from rtvox.file_device import Clock, FileDevice
+from rtvox.onnx_stage import OnnxStage
 from rtvox.providers import AUTO, Provider
 from rtvox.stage import Pipeline, Stage
 
 CLICKS_PER_S = 200  # dense enough for a mean over many, sparse enough to be single clicks
+SMOOTHED = 1025  # samples of the window that smooths envelopes: about that of a mel frame
 DISTINCT = 8.0  # a correlation peak that much above the rest (rms) is no accident: 1 in 10^14 for noise
 
 
@@ -31,8 +34,16 @@ class StageTime:
 
     name: str
     p50_ms: float
+    p95_ms: float
     p99_ms: float
+    p999_ms: float
     max_ms: float
+
+    @classmethod
+    def of(cls, name: str, times_ms: npt.NDArray[np.float64]) -> StageTime:
+        """Return it for (N,) times; zeros if there are none."""
+        spread = np.percentile(times_ms, [50, 95, 99, 99.9, 100]) if len(times_ms) else np.zeros(5)
+        return cls(name, *map(float, spread))
 
 
 @dataclass(frozen=True)
@@ -86,10 +97,17 @@ def measure(
     Raises: RtvoxError if the model cannot be used or a setting is not allowed.
     """
     chain = build_chain(model, spec, provider, settings)
-    stages = _with_timers(chain)
+    stages = with_timers(chain)
     status, _ = play(chain, settings, sound, spec=spec, block=block, clock=clock)
-    times = [_stage_time(stage.name, np.array(stage.seconds) * 1e3) for stage in stages]
-    whole = StageTime("hop", status.compute_p50_ms, status.compute_p99_ms, status.compute_max_ms)
+    times = [StageTime.of(stage.name, np.array(stage.seconds) * 1e3) for stage in stages]
+    whole = StageTime(
+        "hop",
+        status.compute_p50_ms,
+        status.compute_p95_ms,
+        status.compute_p99_ms,
+        status.compute_p999_ms,
+        status.compute_max_ms,
+    )
     return Bench(
         model=chain.name,
         hop_ms=1e3 * spec.hop / spec.sample_rate,
@@ -132,34 +150,41 @@ def measure_delay(
     The input are random clicks. The delay is the peak of the cross-correlation with the output, both whitened (Knapp
     and Carter 1976, "The generalized correlation method for estimation of time delay", the phase transform), so that a
     mask that colours or weakens the clicks does not move it. Griffin-Lim starts from the input's phase here: without,
-    it keeps a click's place to some 30 samples, but not its sign.
+    it keeps a click's place to some 30 samples, but not its sign. A vocoder never knows it: there, the envelopes of
+    both are correlated instead, smoothed, which tells where the middle of its answer to a click is.
     """
+    chain = build_chain(model, spec, provider, settings)
     rng = np.random.default_rng(440)
     clicks = np.zeros(2 * spec.sample_rate, np.float32)
     where = rng.choice(len(clicks), 2 * CLICKS_PER_S, replace=False)
     clicks[where] = rng.choice([-0.5, 0.5], len(where))
     device = FileDevice(clicks, sample_rate=spec.sample_rate, block=spec.hop)
     with Engine(device, spec, provider=provider) as engine:
-        engine.load(model)
+        engine.load(chain)
         for name, value in {**settings, "phase": 1.0}.items():
             engine.set(name, value)
         engine.start()
         device.wait()
         prefill = engine.status().latency.prefill
-    cross = np.fft.rfft(device.output[:, 0], 2 * len(clicks)) * np.fft.rfft(clicks, 2 * len(clicks)).conj()
-    correlation = np.abs(np.fft.irfft(cross / np.maximum(np.abs(cross), 1e-20)))
+    heard, envelopes = device.output[:, 0], chain.synthesis[0] == "vocoder"
+    if envelopes:
+        clicks, heard = (np.abs(x) - np.abs(x).mean() for x in (clicks, heard))
+    cross = np.fft.rfft(heard, 2 * len(clicks)) * np.fft.rfft(clicks, 2 * len(clicks)).conj()
+    if envelopes:
+        kernel = np.roll(np.pad(np.hanning(SMOOTHED), (0, 2 * len(clicks) - SMOOTHED)), -(SMOOTHED // 2))
+        cross *= np.fft.rfft(kernel)
+    else:
+        cross /= np.maximum(np.abs(cross), 1e-20)
+    correlation = np.abs(np.fft.irfft(cross))
     peak = int(correlation.argmax())
     distinct = correlation[peak] > DISTINCT * np.sqrt(np.mean(correlation**2))
     return peak - prefill if distinct else None
 
 
-def _with_timers(chain: Chain) -> list[TimedStage]:
+def with_timers(chain: Chain) -> list[TimedStage]:
+    """Put a clock around each stage of a chain, and return them."""
     assert isinstance(chain.pipeline, Pipeline)
     stages = [TimedStage(stage) for stage in chain.pipeline.stages]
     chain.pipeline = Pipeline(stages)
     return stages
 
-
-def _stage_time(name: str, times_ms: np.ndarray[Any, np.dtype[np.float64]]) -> StageTime:
-    p50, p99 = np.percentile(times_ms, [50, 99]) if len(times_ms) else (0.0, 0.0)
-    return StageTime(name, float(p50), float(p99), float(times_ms.max(initial=0.0)))

@@ -15,9 +15,10 @@ from rtvox.errors import ModelFileError, ParameterError, RtvoxError
 from rtvox.features import MEL_SPEC, Array, FeatureSpec
 from rtvox.griffin_lim import GriffinLim
 from rtvox.levels import Delay, Ramp
+from rtvox.listener import Listener
 from rtvox.manifest import Manifest
 from rtvox.mel import LogMel, MelInverse
-from rtvox.model_file import find_model, load_model
+from rtvox.model_file import ModelFile, find_model, load_model
 from rtvox.onnx_stage import OnnxStage
 from rtvox.params import Param, Params
 from rtvox.providers import AUTO, Provider
@@ -26,6 +27,7 @@ from rtvox.stft import Analyzer, Synthesizer
 from rtvox.synthesis import wanted_synthesis
 
 NO_MODEL = "none"  # the name under which analysis and synthesis alone can be loaded
+VOCODER = "vocoder"  # the name under which the vocoder is looked for among the models; also its role
 WARM_UP_HOPS = 50  # as many as onnx_stage.py uses: caches, FFT plans and the arena are settled by then
 
 
@@ -124,64 +126,112 @@ def build_chain(
     """Load a model by name or path, and return its chain; None and "none" give analysis and synthesis alone.
 
     Args:
-        settings: see `wanted_synthesis`.
+        settings: see `wanted_synthesis`. A vocoder that they ask for is the model of that name.
 
-    Raises: ModelFileError if the file is no model, cannot run here, or works on hops of another length than spec's;
-        ParameterError if no model is asked for with Griffin-Lim on hops of another length than MEL_SPEC's.
+    Raises: ModelFileError if the file is no model, cannot run here, is a vocoder, or works on hops of another length
+        than spec's, or if there is no vocoder that fits; ParameterError if no model is asked for with a resynthesis on
+        hops of another length than spec's.
     """
-    if model is None or str(model) == NO_MODEL:
-        synthesis = wanted_synthesis(None, settings or {})
-        if synthesis[0] == "istft":
-            return pass_through(spec)
-        if spec.hop != MEL_SPEC.hop:
-            raise ParameterError(
-                f"resynthesis=griffin-lim without a model: needs hops of {MEL_SPEC.hop}, not {spec.hop}"
+    file = None if model is None or str(model) == NO_MODEL else load_model(find_model(os.fspath(model)))
+    manifest = file.manifest if file else None
+    if file and manifest:
+        check_converter(file.path, manifest)
+        if manifest.features.hop != spec.hop:
+            raise ModelFileError(
+                f"{file.path}: works on hops of {manifest.features.hop} samples, the engine runs on {spec.hop}: "
+                "needs an engine started with the model's own FeatureSpec"
             )
-        stages, follow = _mel_stages(MEL_SPEC, None, synthesis)
-        return Chain(NO_MODEL, Pipeline(stages), spec.hop, synthesis=synthesis, follow=follow)
-    file = load_model(find_model(os.fspath(model)))
-    manifest = file.manifest
-    if manifest.features.hop != spec.hop:
-        raise ModelFileError(
-            f"{file.path}: works on hops of {manifest.features.hop} samples, the engine runs on {spec.hop}: "
-            "needs an engine started with the model's own FeatureSpec"
-        )
-    network = OnnxStage(file, provider)
     synthesis = wanted_synthesis(manifest, settings or {})
-    if manifest.role == "mel":
-        stages, follow = _mel_stages(manifest.features, network, synthesis)
+    kind = synthesis[0]
+    if not manifest and kind == "istft":
+        return pass_through(spec)
+    vocoder_file = find_vocoder(file) if kind == "vocoder" else None
+    features = manifest.features if manifest else vocoder_file.manifest.features if vocoder_file else MEL_SPEC
+    if features.hop != spec.hop:
+        raise ParameterError(f"resynthesis={kind} without a model: needs hops of {features.hop}, not {spec.hop}")
+    network = OnnxStage(file, provider) if file else None
+    vocoder = OnnxStage(vocoder_file, provider) if vocoder_file else None
+    networks = [stage for stage in (network, vocoder) if stage]
+    follow: Callable[[Params], None] = _ignore
+    if kind == "istft":
+        stages: list[Stage] = [Analyzer(features), *networks, Synthesizer(features)]
     else:
-        stages, follow = [Analyzer(manifest.features), network, Synthesizer(manifest.features)], _ignore
+        stages, follow = _mel_stages(features, network, vocoder, synthesis)
     return Chain(
-        manifest.name,
-        Pipeline(stages),
+        manifest.name if manifest else NO_MODEL,
+        Pipeline(_listen(features, network, vocoder) + stages),
         spec.hop,
-        look_ahead=network.delay,
+        look_ahead=sum(stage.delay for stage in networks),
         synthesis=synthesis,
         manifest=manifest,
         follow=follow,
-        networks=[network],
+        networks=networks,
     )
 
 
+def find_vocoder(converter: ModelFile | None) -> ModelFile:
+    """Return the vocoder, for the frames of a converter or (None) of the voice itself.
+
+    Raises: ModelFileError if it is not there, is none, or takes other frames.
+    """
+    try:
+        path = find_model(VOCODER)
+    except ModelFileError as error:
+        raise ModelFileError(f"resynthesis=vocoder: {error}; or another resynthesis") from None
+    vocoder = load_model(path)
+    if vocoder.manifest.role != VOCODER:
+        raise ModelFileError(f"{path}: is of role {vocoder.manifest.role}: resynthesis=vocoder needs role vocoder")
+    if converter and converter.manifest.features != vocoder.manifest.features:
+        wanted, given = vocoder.manifest.features.to_dict(), converter.manifest.features.to_dict()
+        name = next(name for name in wanted if wanted[name] != given[name])
+        raise ModelFileError(
+            f"{path}: takes frames of {name}={wanted[name]}, {converter.path} gives {given[name]}: needs a vocoder of "
+            "the same features, or another resynthesis"
+        )
+    return vocoder
+
+
+def check_converter(path: str | os.PathLike[str], manifest: Manifest) -> None:
+    """Raise ModelFileError if a model is none that can be loaded, but a vocoder."""
+    if manifest.role == VOCODER:
+        raise ModelFileError(
+            f"{path}: is a vocoder, which makes the sound of other models: load one of those, or none, and set "
+            "resynthesis=vocoder"
+        )
+
+
+def _listen(spec: FeatureSpec, network: OnnxStage | None, vocoder: OnnxStage | None) -> list[Stage]:
+    """Return the stage that measures the voice for networks that are told of it; none if they are not."""
+    if not any(stage and stage.manifest.conditions for stage in (network, vocoder)):
+        return []
+    listener = Listener(spec, network.delay // spec.hop if network else 0)
+    if network:
+        network.told = listener.now
+    if vocoder:
+        vocoder.told = listener.answered
+    return [listener]
+
+
 def _mel_stages(
-    spec: FeatureSpec, network: OnnxStage | None, synthesis: tuple[str, int]
+    spec: FeatureSpec, network: OnnxStage | None, vocoder: OnnxStage | None, synthesis: tuple[str, int]
 ) -> tuple[list[Stage], Callable[[Params], None]]:
     """Return the stages of the mel path, and what makes them follow the controls that need no other stages."""
     log_mel = LogMel(spec, network.delay // spec.hop if network else 0)
+    stages: list[Stage] = [Analyzer(spec), log_mel, *([network] if network else [])]
+    if vocoder:
+        return [*stages, vocoder, Synthesizer(spec, vocoder=True)], _ignore
     inverse = MelInverse(spec, log_mel.heard)
-    stages: list[Stage] = [Analyzer(spec), log_mel, *([network] if network else []), inverse]
     kind, look_ahead = synthesis
     if kind == "input-phase":
         inverse.use_input = True
-        return [*stages, Synthesizer(spec)], _ignore
+        return [*stages, inverse, Synthesizer(spec)], _ignore
     griffin_lim = GriffinLim(spec, look_ahead=look_ahead)
 
     def follow(params: Params) -> None:
         griffin_lim.iterations = round(params["iterations"])
         griffin_lim.use_phase = inverse.use_input = params["phase"] == 1.0
 
-    return [*stages, griffin_lim], follow
+    return [*stages, inverse, griffin_lim], follow
 
 
 def _ignore(_: Params) -> None: ...

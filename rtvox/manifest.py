@@ -30,6 +30,7 @@ SAMPLE_RATE = 48000  # Hz; stages run at no other, devices are resampled at the 
 MAX_N_FFT = 16384  # samples, 0.34 s; like the limits below: far above any live model, far under what a machine holds
 MAX_N_MELS = 1024
 MAX_LOOK_AHEAD = 64  # frames
+VOCODER_LOOK_AHEAD = 2  # frames: how far back the frames of all vocoders lie, so that models can state their delay
 MAX_ELEMENTS = 2**22  # of one tensor: 16 MiB
 MAX_GOLDEN_FRAMES = 4096
 MAX_TEXT = 4096  # characters of one field
@@ -113,6 +114,9 @@ class Manifest:
         allowed = RESYNTHESIS[self.role]
         _need(self.resynthesis in allowed, "resynthesis", self.resynthesis, f"one of {', '.join(allowed)}")
         _need(0 <= self.look_ahead <= MAX_LOOK_AHEAD, "look_ahead", self.look_ahead, f"0 to {MAX_LOOK_AHEAD} frames")
+        if self.role == "vocoder":
+            fits = self.look_ahead == VOCODER_LOOK_AHEAD
+            _need(fits, "look_ahead", self.look_ahead, f"{VOCODER_LOOK_AHEAD} frames for role vocoder")
         self._check_features()
         self._check_tensors()
         for control in self.controls:

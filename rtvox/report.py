@@ -20,16 +20,18 @@ from rtvox.patches import max_patch, pd_patch, supercollider_controls
 from rtvox.synthesis import algorithmic_delay
 
 
-def find_models() -> tuple[dict[Path, Manifest], list[ModelFileError]]:
+def find_models(*, vocoders: bool = False) -> tuple[dict[Path, Manifest], list[ModelFileError]]:
     """Return the usable models of all folders, by path, and what is wrong with the others.
 
-    Of two files with one name only the first counts, as for `find_model`.
+    Of two files with one name only the first counts, as for `find_model`. Vocoders, which cannot be loaded alone, are
+    left out unless they are asked for.
     """
     found: dict[str, tuple[Path, Manifest | ModelFileError]] = {}
     for folder in model_folders():
         for path, manifest in list_models(folder):
             found.setdefault(path.name, (path, manifest))
-    usable = {path: manifest for path, manifest in found.values() if isinstance(manifest, Manifest)}
+    models = {path: manifest for path, manifest in found.values() if isinstance(manifest, Manifest)}
+    usable = {path: manifest for path, manifest in models.items() if vocoders or manifest.role != "vocoder"}
     return usable, [error for _, error in found.values() if isinstance(error, ModelFileError)]
 
 

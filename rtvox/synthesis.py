@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rtvox.manifest import Manifest
+from rtvox.manifest import VOCODER_LOOK_AHEAD, Manifest
 from rtvox.params import PARAMS, Switch
 
 STRUCTURAL = ("resynthesis", "look_ahead")  # controls that ask for other stages, with another delay: for another chain
@@ -26,13 +26,24 @@ def wanted_synthesis(manifest: Manifest | None, settings: Mapping[str, float]) -
     choice = row.choices[round(settings.get("resynthesis", row.default))]
     if manifest and choice == "auto":
         choice = manifest.resynthesis
-    if choice == "griffin-lim" and not (manifest and manifest.role == "mask"):
+    if manifest and manifest.role == "mask":
+        return "istft", 0
+    if choice == "griffin-lim":
         return choice, round(settings.get("look_ahead", PARAMS["look_ahead"].default))
-    return ("input-phase" if manifest and manifest.role == "mel" else "istft"), 0
+    if choice == "vocoder":
+        return choice, 0
+    return ("input-phase" if manifest else "istft"), 0
 
 
 def algorithmic_delay(manifest: Manifest) -> int:
-    """Return the samples by which a model's sound lags even on an infinitely fast machine: framing and look-ahead."""
+    """Return the samples by which a model's sound lags even on an infinitely fast machine: framing and look-ahead.
+
+    Of a vocoder: that of the voice's own frames through it.
+    """
     spec = manifest.features
-    _, look_ahead = wanted_synthesis(manifest, {})
+    kind, look_ahead = wanted_synthesis(manifest, {})
+    if manifest.role == "vocoder":
+        return spec.hop + manifest.delay
+    if kind == "vocoder":
+        return spec.hop + VOCODER_LOOK_AHEAD * spec.hop + manifest.delay
     return spec.n_synthesis + look_ahead * spec.hop + manifest.delay

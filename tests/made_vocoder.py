@@ -19,7 +19,7 @@ from rtvox.golden import GOLDEN_CONDITIONS
 from rtvox.manifest import Manifest, TensorShape, signal_in, signal_out
 from rtvox.model_file import make_golden, write_model
 
-CUT_HZ = 1000.0
+LOW_HZ, CUT_HZ = 150.0, 1000.0
 ECHO = 0.25
 LEVEL = 16.0  # makes it about as loud as what it hears
 
@@ -108,6 +108,8 @@ def _constants(spec: FeatureSpec) -> tuple[Array, Array]:
     """Return the (M, K) map from mel to magnitudes, and the (K, 2) phase of a pulse one hop after a frame's begin."""
     bank = mel_filterbank(spec)
     hz = np.arange(spec.n_bins) * spec.sample_rate / spec.n_fft
-    spread = LEVEL * bank / np.maximum(bank.sum(1), 1e-6)[:, None] / (1.0 + (hz / CUT_HZ) ** 4)
+    spread = (
+        LEVEL * bank / np.maximum(bank.sum(1), 1e-6)[:, None] * hz**2 / (hz**2 + LOW_HZ**2) / (1.0 + (hz / CUT_HZ) ** 4)
+    )
     angle = -2.0 * np.pi * spec.hop * np.arange(spec.n_bins) / spec.n_fft
     return spread.astype(np.float32), np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)

@@ -167,7 +167,7 @@ def test_bench_json_states_and_hears_the_same_delay(
     assert main(["bench", "--model", "full", "--seconds", "0.5", "--json"]) == 0
     bench = json.loads(capsys.readouterr().out)
     assert bench["measured_delay"] == bench["stated_delay"] == 512
-    assert [stage["name"] for stage in bench["stages"]] == ["Analyzer", "OnnxStage", "Synthesizer", "hop"]
+    assert [stage["name"] for stage in bench["stages"]] == ["Analyzer", "OnnxStage tiny", "Synthesizer", "hop"]
     assert all(0 < stage["p50_ms"] <= stage["p99_ms"] <= stage["max_ms"] for stage in bench["stages"])
     assert main(["bench", "--model", "none", "--seconds", "0.5"]) == 0
     assert "stated 512 samples (10.7 ms), heard 512" in capsys.readouterr().out
@@ -245,7 +245,9 @@ STATUS = Status(
     block=128,
     latency=Latency(device=256, prefill=128, framing=512),
     compute_p50_ms=1.0,
+    compute_p95_ms=1.5,
     compute_p99_ms=2.0,
+    compute_p999_ms=2.5,
     compute_max_ms=3.0,
     load=0.21,
     callbacks=30000,

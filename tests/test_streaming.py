@@ -59,6 +59,7 @@ CASES = {
     "mel path on the input's phase": Case(
         lambda _: mel_path(Synthesizer(TINY_MEL_SPEC), use_input=True), "hops", "hops"
     ),
+    "vocoder's synthesizer": Case(lambda _: Synthesizer(TINY_MEL_SPEC, vocoder=True), "spectra", "hops"),
     "whole path": Case(
         lambda path: Pipeline([Analyzer(TINY_SPEC), network(path), Synthesizer(TINY_SPEC)]), "hops", "hops"
     ),

@@ -5,6 +5,7 @@ For example:
   rtvox convert song.flac band.wav --set part=1         the band without it
   rtvox convert takes/ converted/ --model isolate       every sound file of a folder
   rtvox convert a.wav b.wav --model none --set resynthesis=griffin-lim    a copy from its own mel spectrum alone
+  rtvox convert a.wav b.wav --model none --set resynthesis=vocoder        the same, by the neural vocoder
 
 Any format of libsndfile goes in and out. Rate, channels, length and sample format are kept, each channel is
 converted for itself, and the output is aligned with the input to the sample.

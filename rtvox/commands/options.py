@@ -142,7 +142,7 @@ def choose(model: str, settings: Sequence[str]) -> Choice:
 
     Raises: ModelFileError if the model cannot be used, ParameterError if a setting is not allowed.
     """
-    from rtvox.chain import NO_MODEL
+    from rtvox.chain import NO_MODEL, check_converter
     from rtvox.features import FeatureSpec
     from rtvox.model_file import find_model, read_manifest
     from rtvox.params import Params, parse_setting
@@ -151,6 +151,7 @@ def choose(model: str, settings: Sequence[str]) -> Choice:
     if model != NO_MODEL:
         model = str(find_model(model))
         manifest = read_manifest(model)
+        check_converter(model, manifest)
         params.join(manifest.controls)
         spec = manifest.features
     return Choice(model, spec, dict(parse_setting(setting, params.table) for setting in settings))

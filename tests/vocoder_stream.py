@@ -1,0 +1,133 @@
+"""Thirty minutes through converter and vocoder: is it still what the whole signal gives? Drift, DC, states, faults.
+
+For docs/measurements.md: `python tests/vocoder_stream.py --minutes 30 --model scream`, as fast as the machine can. The
+suite runs a shorter one (`test_vocoder_path.py`). The whole signal is computed beside it without engine, timelines and
+stages, the networks left aside: frames, log-mel and overlap-add of a minute at once, the last in double precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+from rtvox.chain import NO_MODEL, find_vocoder
+from rtvox.demo import read_clip
+from rtvox.engine import Engine
+from rtvox.features import Array, log_mel, vocoder_window
+from rtvox.file_device import PushDevice
+from rtvox.model_file import ModelFile, find_model, load_model
+from rtvox.onnx_stage import OnnxStage
+from rtvox.params import PARAMS
+from rtvox.pitch import QUIET_DB, REST_HZ, PitchTracker
+
+RATE, HOP = 48000, 256
+MARK = 1e-4  # of full scale: the most by which the stream may differ from the whole
+VOCODER = {"resynthesis": float(PARAMS["resynthesis"].parse("vocoder")), "ceiling": 0.0}
+
+
+@dataclass
+class Part:
+    """What one part of the stream was like."""
+
+    drift: float  # largest difference between stream and whole
+    rms_db: float
+    dc: float  # mean, of full scale
+    largest: float  # of all state tensors
+
+
+def whole(blocks: Iterable[Array], converter: ModelFile | None, vocoder: ModelFile) -> Iterator[Array]:
+    """Yield what converter and vocoder make of all blocks (whole hops); the first sample answers the first one."""
+    spec = vocoder.manifest.features
+    networks = [OnnxStage(file, "cpu") for file in (converter, vocoder) if file]
+    skip = sum(network.delay for network in networks)
+    tracker = PitchTracker(spec)
+    told = [np.float32([REST_HZ, 0.0, QUIET_DB])] * (converter.manifest.look_ahead if converter else 0)
+    history, tail = np.zeros(spec.n_fft - HOP, np.float32), np.zeros(spec.n_fft - HOP)
+    for block in blocks:
+        samples = np.concatenate([history, block])
+        history = samples[len(block) :]
+        frames = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft)[::HOP] * spec.analysis_window()
+        told += [tracker.process(hop).copy() for hop in block.reshape(-1, HOP)]
+        out = np.concatenate([tail, np.zeros(len(block))])
+        for i, frame in enumerate(log_mel(frames, spec)):
+            if converter:
+                networks[0].told = told[-len(frames) + i]
+                frame = networks[0].process(frame)
+            networks[-1].told = told[i]
+            spectrum = networks[-1].process(frame)
+            out[i * HOP : i * HOP + spec.n_fft] += np.fft.irfft(spectrum, spec.n_fft) * vocoder_window(spec)
+        del told[: len(frames)]
+        tail = out[len(block) :]
+        yield out[skip : len(block)].astype(np.float32)
+        skip = max(0, skip - len(block))
+
+
+def streamed(blocks: Iterable[Array], engine: Engine, device: PushDevice) -> Iterator[Array]:
+    """Yield what the running engine makes of all blocks; the first sample answers the first one."""
+    skip = engine.delay
+    for block in blocks:
+        size = device.max_block
+        out = [device.push(block[i : i + size, None])[:, 0] for i in range(0, len(block), size)]
+        yield np.concatenate(out)[skip:]
+        skip = max(0, skip - len(block))
+
+
+def compare(
+    sound: Array, parts: int, seconds: float, model: str = NO_MODEL, settings: Mapping[str, float] | None = None
+) -> Iterator[Part]:
+    """Yield what so many parts of a stream were like, which repeats sound (N,). Raises: RtvoxError."""
+    size = round(seconds * RATE / HOP) * HOP
+
+    def blocks() -> Iterator[Array]:
+        for i in range(parts):
+            yield np.resize(np.roll(sound, -i * size), size)
+
+    converter = None if model == NO_MODEL else load_model(find_model(model))
+    device = PushDevice(RATE, 1024)
+    with Engine(device, provider="cpu") as engine:
+        engine.load(model)
+        for name, value in {**VOCODER, **(settings or {})}.items():
+            engine.set(name, value)
+        engine.start()
+        both = zip(streamed(blocks(), engine, device), whole(blocks(), converter, find_vocoder(converter)), strict=True)
+        one, other = np.zeros((2, 0), np.float32)
+        for got, wanted in both:
+            one, other = np.concatenate([one, got]), np.concatenate([other, wanted])
+            n = min(len(one), len(other))
+            drift = float(np.abs(one[:n] - other[:n]).max())
+            rms_db = float(10.0 * np.log10(np.mean(one[:n] ** 2, dtype=np.float64)))
+            networks = engine._mixer.chain.networks
+            states = chain(*(network._network.states().values() for network in networks))
+            largest = max(float(np.abs(state).max()) for state in states)
+            yield Part(drift, rms_db, float(one[:n].mean(dtype=np.float64)), largest)
+            one, other = one[n:], other[n:]
+            status = engine.status()
+            assert (status.misses, status.failed_hops, status.error) == (0, 0, "")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=int, default=30)
+    parser.add_argument("--model", default="scream")
+    args = parser.parse_args()
+    begin, seen = time.monotonic(), []
+    for part in compare(read_clip(), args.minutes, 60.0, args.model):
+        seen.append(part)
+        print(
+            f"minute {len(seen)}: drift {part.drift:.1e}, rms {part.rms_db:.2f} dB, mean {part.dc:+.1e}, largest state "
+            f"{part.largest:.4g}; {time.monotonic() - begin:.0f} s",
+            flush=True,
+        )
+    drift, dc = max(part.drift for part in seen), max(abs(part.dc) for part in seen)
+    print(f"in all: drift {drift:.1e}, mean at most {dc:.1e}, no hop failed")
+    return 0 if drift <= MARK else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
