@@ -23,7 +23,6 @@ from gui.remote import RemoteEngine
 from gui.setup import Setup
 from gui.spectrogram import Spectrogram
 
-WIDE = 1180  # pixels: presets beside the transport, not above it
 PAGES = ("spectra", "setup", "history")
 
 
@@ -83,9 +82,11 @@ class Board(QWidget):
         self.banner.refresh()
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Put presets beside the transport where there is room."""
+        """Put presets beside the transport where there is room: how much they need depends on the fonts at hand."""
         direction = QBoxLayout.Direction
-        self._foot.setDirection(direction.LeftToRight if self.width() >= WIDE else direction.BottomToTop)
+        needed = self._foot.spacing() + sum(p.minimumSizeHint().width() for p in (self.transport, self.presets))
+        wide = self._foot.geometry().width() > needed
+        self._foot.setDirection(direction.LeftToRight if wide else direction.BottomToTop)
 
     def _lay_out(self) -> None:
         spectra = QVBoxLayout()
