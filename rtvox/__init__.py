@@ -15,8 +15,8 @@ The files by job:
   `levels` (gain, gate, limiter, meters)
 * what a network is told beside the signal: `pitch` (PitchTracker: pitch, voicing, loudness), `listener` (Listener,
   the stage that measures them)
-* models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself), `golden` (its proof),
-  `onnx_stage` (OnnxStage, a network as a stage)
+* models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself) and `manifest_json`
+  (how that is read), `golden` (its proof), `onnx_stage` (OnnxStage, a network as a stage)
 * the machine: `engine` (Engine), `keeper` (the device while it runs, and when it is lost), `loader` (models, loaded
   aside), `status` (Status, Latency), `params` (PARAMS, the table of controls), `player` (the audio callback),
   `converter` (the converter thread), `mixer` (what happens to a hop), `chain` (a model with its dry path), `timeline`

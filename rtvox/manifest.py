@@ -11,15 +11,15 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from rtvox.errors import ModelFileError, ParameterError
+from rtvox.errors import ModelFileError
 from rtvox.features import FeatureSpec
+from rtvox.manifest_json import FORMAT, convert, need
 from rtvox.params import Param
 from rtvox.pitch import CONDITIONS
 
-FORMAT = 1
 # Role -> what may turn its output into sound, named in `resynthesis`; a role that is not here cannot run.
 RESYNTHESIS = {
     "mask": ("istft",),
@@ -33,7 +33,6 @@ MAX_LOOK_AHEAD = 64  # frames
 VOCODER_LOOK_AHEAD = 2  # frames: how far back the frames of all vocoders lie, so that models can state their delay
 MAX_ELEMENTS = 2**22  # of one tensor: 16 MiB
 MAX_GOLDEN_FRAMES = 4096
-MAX_TEXT = 4096  # characters of one field
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")  # a control's name is also an OSC address and a flag
@@ -109,24 +108,24 @@ class Manifest:
     def __post_init__(self) -> None:
         """Check what types alone cannot say."""
         _check_format(self.format)
-        _need(_NAME.fullmatch(self.name), "name", self.name, "1 to 64 of a-z 0-9 _ -, no _ or - in front")
-        _need(self.role in RESYNTHESIS, "role", self.role, f"one of {', '.join(RESYNTHESIS)}; update rtvox for others")
+        need(_NAME.fullmatch(self.name), "name", self.name, "1 to 64 of a-z 0-9 _ -, no _ or - in front")
+        need(self.role in RESYNTHESIS, "role", self.role, f"one of {', '.join(RESYNTHESIS)}; update rtvox for others")
         allowed = RESYNTHESIS[self.role]
-        _need(self.resynthesis in allowed, "resynthesis", self.resynthesis, f"one of {', '.join(allowed)}")
-        _need(0 <= self.look_ahead <= MAX_LOOK_AHEAD, "look_ahead", self.look_ahead, f"0 to {MAX_LOOK_AHEAD} frames")
+        need(self.resynthesis in allowed, "resynthesis", self.resynthesis, f"one of {', '.join(allowed)}")
+        need(0 <= self.look_ahead <= MAX_LOOK_AHEAD, "look_ahead", self.look_ahead, f"0 to {MAX_LOOK_AHEAD} frames")
         if self.role == "vocoder":
             fits = self.look_ahead == VOCODER_LOOK_AHEAD
-            _need(fits, "look_ahead", self.look_ahead, f"{VOCODER_LOOK_AHEAD} frames for role vocoder")
+            need(fits, "look_ahead", self.look_ahead, f"{VOCODER_LOOK_AHEAD} frames for role vocoder")
         self._check_features()
         self._check_tensors()
         for control in self.controls:
             _check_control(control)
         golden = self.golden
-        _need(1 <= golden.frames <= MAX_GOLDEN_FRAMES, "golden.frames", golden.frames, f"1 to {MAX_GOLDEN_FRAMES}")
-        _need(0 <= golden.seed < 2**32, "golden.seed", golden.seed, "0 to 2^32 - 1")
-        _need(0.0 < golden.tolerance <= 0.1, "golden.tolerance", golden.tolerance, "above 0, at most 0.1")
+        need(1 <= golden.frames <= MAX_GOLDEN_FRAMES, "golden.frames", golden.frames, f"1 to {MAX_GOLDEN_FRAMES}")
+        need(0 <= golden.seed < 2**32, "golden.seed", golden.seed, "0 to 2^32 - 1")
+        need(0.0 < golden.tolerance <= 0.1, "golden.tolerance", golden.tolerance, "above 0, at most 0.1")
         if self.graph_sha256:
-            _need(_SHA256.fullmatch(self.graph_sha256), "graph_sha256", self.graph_sha256, "64 hexadecimal digits")
+            need(_SHA256.fullmatch(self.graph_sha256), "graph_sha256", self.graph_sha256, "64 hexadecimal digits")
 
     @property
     def conditions(self) -> tuple[str, ...]:
@@ -155,32 +154,32 @@ class Manifest:
         if not isinstance(values, dict):
             raise ModelFileError("its manifest is not a JSON object: export the model again")
         _check_format(values.get("format"))
-        manifest: Manifest = _convert(Manifest, values, "")
+        manifest: Manifest = convert(Manifest, values, "")
         return manifest
 
     def _check_features(self) -> None:
         spec = self.features
-        _need(spec.sample_rate == SAMPLE_RATE, "features.sample_rate", spec.sample_rate, f"{SAMPLE_RATE} Hz")
-        _need(spec.n_fft <= MAX_N_FFT, "features.n_fft", spec.n_fft, f"at most {MAX_N_FFT}")
-        _need(spec.n_mels <= MAX_N_MELS, "features.n_mels", spec.n_mels, f"at most {MAX_N_MELS}")
+        need(spec.sample_rate == SAMPLE_RATE, "features.sample_rate", spec.sample_rate, f"{SAMPLE_RATE} Hz")
+        need(spec.n_fft <= MAX_N_FFT, "features.n_fft", spec.n_fft, f"at most {MAX_N_FFT}")
+        need(spec.n_mels <= MAX_N_MELS, "features.n_mels", spec.n_mels, f"at most {MAX_N_MELS}")
         if self.role != "mask":  # magnitudes alone: no phase fits frames that overlap less
             fits = spec.n_synthesis == spec.n_fft >= 4 * spec.hop
             shown = f"{spec.n_fft}, n_synthesis {spec.n_synthesis}, hop {spec.hop}"
-            _need(fits, "features.n_fft", shown, f"n_synthesis == n_fft, 4 or more hops, for role {self.role}")
+            need(fits, "features.n_fft", shown, f"n_synthesis == n_fft, 4 or more hops, for role {self.role}")
 
     def _check_tensors(self) -> None:
         signal, out = signal_in(self.role, self.features), signal_out(self.role, self.features)
         told = tuple(TensorShape(name, (1,)) for name in self.conditions)
         allowed = f"{signal.name} {signal.shape}, and of {', '.join(CONDITIONS)} what is wanted, in this order, as (1,)"
-        _need(self.inputs == (signal, *told), "inputs", _shown(self.inputs), allowed)
-        _need(self.outputs == (out,), "outputs", _shown(self.outputs), f"{out.name} {out.shape} alone")
+        need(self.inputs == (signal, *told), "inputs", _shown(self.inputs), allowed)
+        need(self.outputs == (out,), "outputs", _shown(self.outputs), f"{out.name} {out.shape} alone")
         for state in self.states:
-            _need(_IDENTIFIER.fullmatch(state.name), "states.name", state.name, "a-z first, then a-z 0-9 _")
+            need(_IDENTIFIER.fullmatch(state.name), "states.name", state.name, "a-z first, then a-z 0-9 _")
             fits = all(size >= 1 for size in state.shape) and math.prod(state.shape) <= MAX_ELEMENTS
-            _need(fits, f"states.{state.name}.shape", state.shape, f"sizes >= 1, product at most {MAX_ELEMENTS}")
+            need(fits, f"states.{state.name}.shape", state.shape, f"sizes >= 1, product at most {MAX_ELEMENTS}")
         names = [*graph_inputs(self)]
         count = len(self.inputs) + len(self.states) + len(self.controls)
-        _need(len(names) == count, "states, controls", names, "no name twice")
+        need(len(names) == count, "states, controls", names, "no name twice")
 
 
 def signal_in(role: str, spec: FeatureSpec) -> TensorShape:
@@ -218,64 +217,11 @@ def _check_format(value: Any) -> None:
 
 def _check_control(control: Param) -> None:
     where = f"controls.{control.name}"
-    _need(_IDENTIFIER.fullmatch(control.name), "controls.name", control.name, "a-z first, then a-z 0-9 _")
-    _need(control.low < control.high, where, f"{control.low} to {control.high}", "low < high")
-    _need(control.low <= control.default <= control.high, f"{where}.default", control.default, "low to high")
-    _need(control.smoothing_ms >= 0.0, f"{where}.smoothing_ms", control.smoothing_ms, "0 or more")
-
-
-def printable(text: object, length: int = 400) -> str:
-    """Return text that comes from a file as one line for a message: no control characters, and not endless."""
-    line = "".join(letter if letter.isprintable() else "?" for letter in str(text))
-    return line if len(line) <= length else f"{line[: length - 3]}..."
-
-
-def _need(holds: object, field: str, value: object, allowed: str) -> None:
-    if not holds:
-        shown = printable(repr(value), 80)
-        raise ModelFileError(f"manifest field {printable(field, 80)}={shown}: needs {allowed}")
+    need(_IDENTIFIER.fullmatch(control.name), "controls.name", control.name, "a-z first, then a-z 0-9 _")
+    need(control.low < control.high, where, f"{control.low} to {control.high}", "low < high")
+    need(control.low <= control.default <= control.high, f"{where}.default", control.default, "low to high")
+    need(control.smoothing_ms >= 0.0, f"{where}.smoothing_ms", control.smoothing_ms, "0 or more")
 
 
 def _shown(tensors: Sequence[TensorShape]) -> str:
     return ", ".join(f"{tensor.name} {tensor.shape}" for tensor in tensors)
-
-
-def _convert(kind: Any, value: Any, where: str) -> Any:
-    """Return a value that came from JSON as `kind`: a scalar, tuple[X, ...], dict[str, X], X | Y, or a dataclass."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if is_dataclass(kind):
-        return _convert_object(kind, value, where)
-    if origin is tuple:
-        _need(isinstance(value, list), where, value, "a list")
-        return tuple(_convert(inner[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is dict:
-        _need(isinstance(value, dict), where, value, "an object")
-        return {_convert(str, key, where): _convert(inner[1], item, f"{where}.{key}") for key, item in value.items()}
-    if inner:  # X | Y
-        kind = str if isinstance(value, str) else inner[0]
-    if kind is str:
-        fits = isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
-        _need(fits, where, value, "one line of text")
-        return value
-    whole = type(value) is int and abs(value) < 2**53
-    if kind is int:
-        _need(whole, where, value, "a whole number")
-        return value
-    _need(whole or (type(value) is float and math.isfinite(value)), where, value, "a finite number")
-    return float(value)
-
-
-def _convert_object(kind: Any, value: Any, where: str) -> Any:
-    _need(isinstance(value, dict), where or "(all)", value, "an object")
-    known = [field.name for field in fields(kind)]
-    prefix = f"{where}." if where else ""
-    for name in known:
-        if name not in value:
-            raise ModelFileError(f"manifest field {prefix}{name} is missing: export the model again")
-    for name in value:
-        _need(name in known, f"{prefix}{name}", value[name], f"a field of format {FORMAT}: {', '.join(known)}")
-    hints = get_type_hints(kind)
-    try:
-        return kind(**{name: _convert(hints[name], value[name], f"{prefix}{name}") for name in known})
-    except ParameterError as error:
-        raise ModelFileError(f"manifest field {where}: {error}") from None

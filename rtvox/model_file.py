@@ -32,8 +32,8 @@ from rtvox.manifest import (
     TensorShape,
     graph_inputs,
     graph_outputs,
-    printable,
 )
+from rtvox.manifest_json import printable
 from rtvox.params import Param
 
 __all__ = [

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import Frame
 from rtvox.golden import golden_input
-from rtvox.manifest import printable
+from rtvox.manifest_json import printable
 from rtvox.model_file import ModelFile
 from rtvox.network import Network
 from rtvox.network_thread import DUE, NetworkThread, ProviderError
