@@ -27,6 +27,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from rtvox import realtime
 from rtvox.chain import build_chain
@@ -187,12 +188,17 @@ class Engine:
         """Samples at the device's rate by which the output lags the input, the device's own latency left out."""
         return self._keeper.converter.prefill + self._keeper.converter.player.dry_delay
 
+    def hop_times_ms(self) -> npt.NDArray[np.float64]:
+        """Return the times that the last 4096 hops took, sorted; one zero before the first. Any thread."""
+        converter = self._keeper.converter
+        return np.sort(converter.times[: min(converter.hops, TIMES)]) * 1000.0 if converter.hops else np.zeros(1)
+
     def status(self) -> Status:
         """Return how things stand. Any thread, any time; costs well under a millisecond."""
         mixer, converter, recorder = self._mixer, self._keeper.converter, self._recorder
-        # Sorted by hand: np.percentile imports numpy.ma at its first call, 20 ms in which the audio may wait.
-        times = np.sort(converter.times[: min(converter.hops, TIMES)]) * 1000.0 if converter.hops else np.zeros(1)
-        last = len(times) - 1
+        # By hand: np.percentile imports numpy.ma at its first call, 20 ms in which the audio may wait.
+        times = self.hop_times_ms()
+        p50, p95, p99, p999 = (float(times[round(part * (len(times) - 1))]) for part in (0.5, 0.95, 0.99, 0.999))
         counts, chain = asdict(self._counts), mixer.chain
         faults, fallbacks = mixer.faults()
         counts["failed_hops"] += faults
@@ -204,9 +210,11 @@ class Engine:
             sample_rate=self.device.sample_rate,
             block=self.device.max_block,
             latency=self._latency(),
-            compute_p50_ms=float(times[last // 2]),
-            compute_p99_ms=float(times[round(0.99 * last)]),
-            compute_max_ms=float(times[last]),
+            compute_p50_ms=p50,
+            compute_p95_ms=p95,
+            compute_p99_ms=p99,
+            compute_p999_ms=p999,
+            compute_max_ms=float(times[-1]),
             load=float(times.mean()) * SAMPLE_RATE / 1000.0 / self.spec.hop,
             **counts,
             fallbacks=fallbacks,

@@ -10,6 +10,7 @@ import ctypes
 import platform
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -33,13 +34,12 @@ def why_not(row: ProviderRow) -> str:
     """Return why a provider cannot be tried here, or nothing if it can."""
     if row.onnxruntime not in ort.get_available_providers():
         return f"this onnxruntime has no {row.title}; {row.remedy}"
-    library = row.library[sys.platform == "win32"]
-    try:
-        if library:
-            _preload()
-            ctypes.CDLL(library)
-    except OSError:
-        return "no NVIDIA driver was found" if "nvinfer" not in library else f"{library} was not found; {row.remedy}"
+    windows = sys.platform == "win32"
+    if row.device == "cuda" and not _loads("nvcuda.dll" if windows else "libcuda.so.1"):
+        return "no NVIDIA driver was found"
+    library = row.library[windows]
+    if library and not _loads(library):
+        return f"{library} was not found; {row.remedy}"
     return ""
 
 
@@ -95,6 +95,24 @@ def versions() -> dict[str, str]:
     return {"onnxruntime": ort.__version__, "cuda": str(ort.cuda_version or "")}
 
 
+def burn(name: str) -> None:
+    """Keep a provider busy for good with products of matrices; print a line when it is. For measurements."""
+    size = 2048
+    matrix = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [size, size])
+    result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [size, size])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("MatMul", ["x", "x"], ["y"])], "burn", [matrix], [result])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    row = PROVIDERS[name]
+    session, _ = open_session(model.SerializeToString(), replace(row, graph=False))
+    binding = session.io_binding()
+    binding.bind_ortvalue_input("x", tensor((size, size), row.device))
+    binding.bind_ortvalue_output("y", tensor((size, size), row.device))
+    session.run_with_iobinding(binding)
+    print(flush=True)  # noqa: T201
+    while True:
+        session.run_with_iobinding(binding)
+
+
 def flush_denormals() -> bool:
     """Let the calling thread treat denormal numbers as zero, numpy's too; return whether that is in force.
 
@@ -119,6 +137,14 @@ def flush_denormals() -> bool:
     word = ctypes.c_uint32.from_buffer(environment, offset)
     word.value |= bits
     return bool(libm.fesetenv(environment) == 0)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _preload() -> None:

@@ -27,7 +27,8 @@ class ProviderRow:
             back.
         graph: the calls of a frame can be recorded once, and replayed as one (CUDA graphs).
         half: weights and arithmetic are float16.
-        library: what has to be found on Linux and Windows before onnxruntime is asked for it; empty: nothing.
+        library: what has to be found on Linux and Windows, beside a GPU's driver, before onnxruntime is asked for it;
+            empty: nothing.
         remedy: what to install where onnxruntime lacks it.
     """
 
@@ -45,7 +46,6 @@ class ProviderRow:
 
 # TensorFloat-32 keeps 10 bits of a product: at these sizes it saves nothing, and costs the parity with the CPU.
 _CUDA = {"use_tf32": "0"}
-_DRIVER = ("libcuda.so.1", "nvcuda.dll")
 
 PROVIDERS: dict[str, ProviderRow] = {
     row.name: row
@@ -57,7 +57,6 @@ PROVIDERS: dict[str, ProviderRow] = {
             options=_CUDA,
             device="cuda",
             graph=True,
-            library=_DRIVER,
             remedy="install onnxruntime-gpu",
         ),
         ProviderRow(
@@ -68,7 +67,6 @@ PROVIDERS: dict[str, ProviderRow] = {
             device="cuda",
             graph=True,
             half=True,
-            library=_DRIVER,
             remedy="install onnxruntime-gpu",
         ),
         ProviderRow(

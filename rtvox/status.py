@@ -57,8 +57,10 @@ class Status:
     sample_rate: int  # of the device, Hz
     block: int  # the most samples the device asks for at once
     latency: Latency
-    compute_p50_ms: float  # of one hop, over the last 22 s, as are the next three
+    compute_p50_ms: float  # of one hop, over the last 22 s, as are the next five
+    compute_p95_ms: float
     compute_p99_ms: float
+    compute_p999_ms: float
     compute_max_ms: float
     load: float  # mean part of a hop's time that its conversion takes
     callbacks: int
