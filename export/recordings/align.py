@@ -24,11 +24,13 @@ from rtvox.features import Array, FeatureSpec, mfcc
 Double = npt.NDArray[np.float64]
 Steps = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-# 10.7 ms frames; 40 bands as wide as speech, so that neither rumble nor hiss is compared.
-SPEC = FeatureSpec(n_fft=2048, n_synthesis=1024, hop=512, n_mels=40, mel_low_hz=80.0, mel_high_hz=8000.0, n_mfcc=13)
-LOUDNESS = 2.0  # weight of a frame's loudness beside its 12 cepstral coefficients of unit deviation
+# 10.7 ms frames; 40 bands as wide as speech, so that neither rumble nor hiss is compared; few coefficients, since later
+# ones hear the pitch, and a shriek's is far above the voice's.
+SPEC = FeatureSpec(n_fft=2048, n_synthesis=1024, hop=512, n_mels=40, mel_low_hz=80.0, mel_high_hz=8000.0, n_mfcc=9)
+LOUDNESS = 2.0  # weight of a frame's loudness beside its 8 cepstral coefficients of unit deviation
 QUIET = 5.0  # nat below the loudest frame, 43 dB: silence, which has no timbre
 GRAIN, SEARCH = 1024, 288  # samples: of a stretched grain, and by which it may move to continue the last one
+WRONG = 4  # ways of playing a take backwards, from different places on, that must match worse
 AWAY = 0.1 / SEARCH  # of likeness that a sample of moving costs: nothing moves without need, as in silence
 
 
@@ -37,7 +39,8 @@ class Alignment:
     """Where the second take is in the first's time.
 
     `times` (T,): for the first take's frame t (centred on sample 512 t), the second's time in s, never falling.
-    `score`: 0 where they match no better than with the second played backwards, 1 where their frames are equal.
+    `score`: 0 where they match no better than with the second played backwards (from WRONG places on), 1 where their
+    frames are equal.
     """
 
     times: Double
@@ -57,10 +60,12 @@ def align(first: Array, second: Array) -> Alignment:
     path = path[::-1]
     mean = ndimage.mean(path[:, 1], path[:, 0], np.arange(len(a)))
     times = np.maximum.accumulate(ndimage.gaussian_filter1d(mean, 1.5, mode="nearest")) * SPEC.hop / RATE
-    backwards = cost[:, ::-1]
-    _, wrong = librosa.sequence.dtw(C=backwards)
-    unlike = _mean_on(cost, path, heard, other_heard)
-    return Alignment(times, 1.0 - unlike / _mean_on(backwards, wrong, heard, other_heard[::-1]), cost, path)
+    backwards = np.arange(len(b))[::-1]
+    unlike = []
+    for order in (np.roll(backwards, len(b) * i // WRONG) for i in range(WRONG)):
+        _, wrong = librosa.sequence.dtw(C=cost[:, order])
+        unlike.append(_mean_on(cost[:, order], wrong, heard, other_heard[order]))
+    return Alignment(times, 1.0 - _mean_on(cost, path, heard, other_heard) / float(np.mean(unlike)), cost, path)
 
 
 def _mean_on(cost: Double, path: Steps, heard: Flags, other_heard: Flags) -> float:
@@ -69,7 +74,7 @@ def _mean_on(cost: Double, path: Steps, heard: Flags, other_heard: Flags) -> flo
 
 
 def _features(sound: Array) -> tuple[Double, Flags]:
-    """Return (T, 13) features, and which frames hold sound."""
+    """Return (T, 9) features, and which frames hold sound."""
     centred = np.pad(sound, (SPEC.n_fft // 2, SPEC.n_fft))
     frames = log_mel(torch.from_numpy(centred[: len(centred) // SPEC.hop * SPEC.hop])[None], SPEC)[0].numpy()
     late = SPEC.n_fft // SPEC.hop - 1  # frames end at the newest sample; keep those centred within the sound
