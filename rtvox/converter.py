@@ -18,7 +18,7 @@ from rtvox.features import Array
 from rtvox.mixer import Mixer
 from rtvox.onnx_session import flush_denormals
 from rtvox.player import Player
-from rtvox.realtime import CONVERTER_PRIORITY, raise_priority
+from rtvox.priority import CONVERTER_PRIORITY, REFUSED, raise_priority
 from rtvox.resample import SAMPLE_RATE, Edge, edge_lag
 from rtvox.stage import prefill
 from rtvox.status import Counts
@@ -35,6 +35,7 @@ class Converter:
     Attributes:
         player: the callback's side; the two share the timelines.
         prefill: samples at the device's rate, from the time a sample is gathered until it is played.
+        message: what the user should know about the thread's priority, or empty.
         lag: the part of it that gathering a hop and the resamplers need; the rest is reserve.
     """
 
@@ -66,6 +67,7 @@ class Converter:
             channel=channel,
         )
         self.active = True
+        self.message = ""
         self.times = np.zeros(TIMES)  # seconds per hop, a ring
         self.hops = 0
         self._chunk = np.zeros(self._block + 1, np.float32)
@@ -84,7 +86,7 @@ class Converter:
     def run(self) -> None:
         """Convert whenever the callback has brought something, until `active` is false: the converter thread."""
         flush_denormals()
-        raise_priority(CONVERTER_PRIORITY)
+        self.message = "" if raise_priority(CONVERTER_PRIORITY) else REFUSED
         while self.active:
             if self.player.wake.acquire(timeout=WAKE_TIMEOUT_S):
                 try:

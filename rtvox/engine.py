@@ -225,7 +225,7 @@ class Engine:
             output_rms_db=mixer.output_meter.rms_db,
             recording=self.recording,
             recorded_s=recorder.seconds if recorder else 0.0,
-            message=chain.message,
+            message="; ".join(filter(None, (chain.message, converter.message))),
             error=self._keeper.error or self._loader.error or converter.player.error or mixer.error,
         )
 

@@ -22,8 +22,8 @@ from rtvox.device import Callback, OnLost
 from rtvox.engine import Engine, Model
 from rtvox.errors import AudioFileError, DeviceError, ParameterError, RtvoxError
 from rtvox.features import Array, FeatureSpec
+from rtvox.priority import AUDIO_PRIORITY, raise_priority
 from rtvox.providers import AUTO, Provider
-from rtvox.realtime import AUDIO_PRIORITY, raise_priority
 
 Clock = Literal["fake", "real"]
 

@@ -12,12 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 
-from rtvox import realtime
 from rtvox.chain import Chain, build_chain
 from rtvox.errors import RtvoxError
 from rtvox.features import FeatureSpec
 from rtvox.keeper import Keeper
 from rtvox.mixer import Mixer
+from rtvox.priority import CONTROL_PRIORITY, raise_priority
 from rtvox.providers import Provider
 from rtvox.synthesis import wanted_synthesis
 
@@ -57,7 +57,7 @@ class Loader:
 
         def run() -> None:
             if self._keeper.state == "running":
-                realtime.raise_priority(realtime.CONTROL_PRIORITY)
+                raise_priority(CONTROL_PRIORITY)
             with self._turn:
                 before = self._mixer.chain
                 try:

@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import Any
 
 from rtvox.network import Network, States
-from rtvox.realtime import CONVERTER_PRIORITY, raise_priority
+from rtvox.priority import CONVERTER_PRIORITY, raise_priority
 
 PATIENCE_S = 0.1  # a frame that takes longer has failed: half of the 200 ms in which the CPU must have taken over
 GRACE_S = 0.02  # then one more look: where the whole program was stopped, the answer comes at once

@@ -11,6 +11,7 @@ import platform
 import sys
 import weakref
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -130,13 +131,18 @@ def flush_denormals() -> bool:
     offset, bits = {"x86_64": (28, 0x8040), "aarch64": (0, 1 << 24)}.get(platform.machine(), (0, 0))
     if not bits or sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
-    libm = ctypes.CDLL("libm.so.6")
+    libm = _libm()
     environment = ctypes.create_string_buffer(_FENV_BYTES)
     if libm.fegetenv(environment):
         return False
     word = ctypes.c_uint32.from_buffer(environment, offset)
     word.value |= bits
     return bool(libm.fesetenv(environment) == 0)
+
+
+@cache  # each library object is garbage in a circle, which nobody collects while sound runs
+def _libm() -> Any:
+    return ctypes.CDLL("libm.so.6")
 
 
 def _loads(library: str) -> bool:

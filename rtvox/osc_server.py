@@ -32,7 +32,7 @@ from rtvox.osc_peers import MAX_UNSENT, Connection, Peer, Subscribers, UdpPeer, 
 from rtvox.osc_query import describe
 from rtvox.osc_tree import METER_HZ, PORT
 from rtvox.osc_worker import Worker, failure
-from rtvox.realtime import CONTROL_PRIORITY, raise_priority
+from rtvox.priority import CONTROL_PRIORITY, raise_priority
 
 BATCH = 32  # datagrams taken before anything else gets its turn
 BREATH_S = 0.001  # after a full batch: a flood is taken at 30 000 a second, and leaves time to others

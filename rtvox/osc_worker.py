@@ -14,7 +14,7 @@ from rtvox.errors import OscError, RtvoxError
 from rtvox.osc import Value, encode
 from rtvox.osc_commands import Commands
 from rtvox.osc_peers import Peer
-from rtvox.realtime import CONTROL_PRIORITY, raise_priority
+from rtvox.priority import CONTROL_PRIORITY, raise_priority
 
 MAX_QUEUE = 64  # commands that wait
 

@@ -6,21 +6,12 @@ called by a thread that has a deadline. Read next: `engine.py`, the only user.
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import os
 import sys
 import threading
 
 # Longest wait of the audio callback for the interpreter, when another thread computes in Python; the default is 5 ms.
 SWITCH_INTERVAL_S = 1e-4
-# SCHED_FIFO: above all ordinary threads, below the sound server's own (JACK: 20 to 70), and the audio thread above the
-# converter, whose output it can do without.
-AUDIO_PRIORITY = 15
-CONVERTER_PRIORITY = 10
-# Of the threads that serve OSC and load models, below both. Not for their own sake: the converter waits for the
-# interpreter while such a thread has it, so it must not be put aside for other programs meanwhile.
-CONTROL_PRIORITY = 5
 
 _lock = threading.Lock()
 _holders = 0
@@ -50,15 +41,3 @@ def release() -> None:
             gc.unfreeze()
             if enabled:
                 gc.enable()
-
-
-def raise_priority(priority: int) -> bool:
-    """Give the calling thread real-time priority where the system allows it; return whether it has it.
-
-    A thread that has real-time priority already keeps its own: JACK's knows better.
-    """
-    with contextlib.suppress(AttributeError, OSError):  # not on Linux; not allowed (needs an rtprio limit)
-        if os.sched_getscheduler(0) == os.SCHED_OTHER:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
-        return True
-    return False

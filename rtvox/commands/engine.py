@@ -15,13 +15,24 @@ import sys
 import threading
 from functools import partial
 
-from rtvox.commands.options import add_devices, add_model, add_osc, announce, choose, device_choice, osc_server
+from rtvox.commands.options import (
+    add_cores,
+    add_devices,
+    add_model,
+    add_osc,
+    announce,
+    choose,
+    device_choice,
+    osc_server,
+    use_cores,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add_model(parser)
     add_devices(parser)
+    add_cores(parser)
     add_osc(parser)
 
 
@@ -33,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     from rtvox.errors import ModelFileError, RtvoxError
     from rtvox.session import Session
 
+    use_cores(args)
     end, fault = threading.Event(), ""
     try:
         choice = choose(args.model, args.settings)

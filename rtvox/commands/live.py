@@ -21,7 +21,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from rtvox.commands.options import add_devices, add_model, add_osc, announce, choose, device_choice, osc_server
+from rtvox.commands.options import (
+    add_cores,
+    add_devices,
+    add_model,
+    add_osc,
+    announce,
+    choose,
+    device_choice,
+    osc_server,
+    use_cores,
+)
 from rtvox.providers import CPU
 
 if TYPE_CHECKING:
@@ -50,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MS",
         help="this much more latency, against misses on a jittery machine (default: 0)",
     )
+    add_cores(parser)
     add_osc(parser)
 
 
@@ -59,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from rtvox.errors import OscError, ParameterError
     from rtvox.session import Session, open_card
 
+    use_cores(args)
     choice, devices, end = choose(args.model, args.settings), device_choice(args), threading.Event()
     channel = None
     if args.channel is not None:

@@ -86,6 +86,26 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cores(parser: argparse.ArgumentParser) -> None:
+    """Add --cores."""
+    parser.add_argument(
+        "--cores", metavar="N,N", help="run on these processor cores only, counted from 0 (default: any; not on macOS)"
+    )
+
+
+def use_cores(args: argparse.Namespace) -> None:
+    """Do what --cores says, before threads are made. Raises: ParameterError."""
+    from rtvox.priority import keep_to
+
+    if args.cores is None:
+        return
+    try:
+        cores = [int(core) for core in args.cores.split(",")]
+    except ValueError:
+        raise ParameterError(f"--cores {args.cores}: needs numbers of cores, with commas") from None
+    keep_to(cores)
+
+
 def add_osc(parser: argparse.ArgumentParser) -> None:
     """Add --osc-port, --osc-host, --osc-allow, --presets and --recordings."""
     parser.add_argument(
