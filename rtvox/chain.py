@@ -28,6 +28,7 @@ from rtvox.synthesis import wanted_synthesis
 
 NO_MODEL = "none"  # the name under which analysis and synthesis alone can be loaded
 VOCODER = "vocoder"  # the name under which the vocoder is looked for among the models; also its role
+OCTAVE = "octave"  # a converter's control by that name moves the pitch, and so the vocoder's
 WARM_UP_HOPS = 50  # as many as onnx_stage.py uses: caches, FFT plans and the arena are settled by then
 
 
@@ -157,9 +158,12 @@ def build_chain(
         stages: list[Stage] = [Analyzer(features), *networks, Synthesizer(features)]
     else:
         stages, follow = _mel_stages(features, network, vocoder, synthesis)
+    listeners = _listen(features, network, vocoder)
+    if listeners and vocoder and network and OCTAVE in {row.name for row in network.manifest.controls}:
+        follow = _move_pitch(listeners[0])
     return Chain(
         manifest.name if manifest else NO_MODEL,
-        Pipeline(_listen(features, network, vocoder) + stages),
+        Pipeline([*listeners, *stages]),
         spec.hop,
         look_ahead=sum(stage.delay for stage in networks),
         synthesis=synthesis,
@@ -200,7 +204,7 @@ def check_converter(path: str | os.PathLike[str], manifest: Manifest) -> None:
         )
 
 
-def _listen(spec: FeatureSpec, network: OnnxStage | None, vocoder: OnnxStage | None) -> list[Stage]:
+def _listen(spec: FeatureSpec, network: OnnxStage | None, vocoder: OnnxStage | None) -> list[Listener]:
     """Return the stage that measures the voice for networks that are told of it; none if they are not."""
     if not any(stage and stage.manifest.conditions for stage in (network, vocoder)):
         return []
@@ -210,6 +214,15 @@ def _listen(spec: FeatureSpec, network: OnnxStage | None, vocoder: OnnxStage | N
     if vocoder:
         vocoder.told = listener.answered
     return [listener]
+
+
+def _move_pitch(listener: Listener) -> Callable[[Params], None]:
+    """Return what keeps the vocoder's pitch where the model's own control moves it."""
+
+    def follow(params: Params) -> None:
+        listener.octave = params.target(OCTAVE, listener.octave)
+
+    return follow
 
 
 def _mel_stages(

@@ -17,7 +17,7 @@ from typing import Any
 from rtvox.errors import ModelFileError
 from rtvox.features import FeatureSpec
 from rtvox.manifest_json import FORMAT, convert, need
-from rtvox.params import Param
+from rtvox.params import Param, Scale
 from rtvox.pitch import CONDITIONS
 
 # Role -> what may turn its output into sound, named in `resynthesis`; a role that is not here cannot run.
@@ -33,6 +33,8 @@ MAX_LOOK_AHEAD = 64  # frames
 VOCODER_LOOK_AHEAD = 2  # frames: how far back the frames of all vocoders lie, so that models can state their delay
 MAX_ELEMENTS = 2**22  # of one tensor: 16 MiB
 MAX_GOLDEN_FRAMES = 4096
+
+DOMAIN_CONTROLS = "domain", "towards"  # whose value is the number of one of `domains`
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,63}")  # a control's name is also an OSC address and a flag
@@ -131,6 +133,15 @@ class Manifest:
     def conditions(self) -> tuple[str, ...]:
         """What the network is told of the voice beside the signal: names of `pitch.CONDITIONS`, in their order."""
         return tuple(name for name in CONDITIONS if name in {tensor.name for tensor in self.inputs})
+
+    @property
+    def rows(self) -> tuple[Param, ...]:
+        """The controls as rows of the table of controls: those that count `domains` take their names too."""
+        count = len(self.domains)
+        return tuple(
+            Scale(**vars(row), names=self.domains) if row.name in DOMAIN_CONTROLS and row.high == count - 1 else row
+            for row in self.controls
+        )
 
     @property
     def delay(self) -> int:

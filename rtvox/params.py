@@ -70,6 +70,22 @@ class Switch(Param):
         return " or ".join(f"{i} ({name})" for i, name in enumerate(self.choices))
 
 
+@dataclass(frozen=True)
+class Scale(Param):
+    """A control with a name at each whole number from 0 on; what lies between two numbers is between what they name."""
+
+    names: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> float:
+        """Return the number of a name, or a number; raise ParameterError for anything else."""
+        word = text.strip().lower()
+        return float(self.names.index(word)) if word in self.names else super().parse(word)
+
+    def range_text(self) -> str:
+        """Return the range and the names in words."""
+        return f"{super().range_text()} ({', '.join(self.names)})"
+
+
 def _table(*rows: Param) -> dict[str, Param]:
     return {row.name: row for row in rows}
 

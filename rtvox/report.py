@@ -43,7 +43,7 @@ def models_table(models: dict[Path, Manifest], *, markdown: bool = False) -> str
     for path, manifest in models.items():
         name = f"`{path.stem}`" if markdown else path.stem
         delay, size = in_ms(algorithmic_delay(manifest)), f"{path.stat().st_size / 1e6:.2g} MB"
-        controls = ", ".join(f"{control.name} {control.low:g} to {control.high:g}" for control in manifest.controls)
+        controls = ", ".join(f"{row.name} {row.range_text()}" for row in manifest.rows)
         figures = ", ".join(f"{what.replace('_', ' ')} {_short(value)}" for what, value in manifest.metrics.items())
         terms = {term for source in manifest.provenance.data for term in source.licence.split("; rooms ")}
         licences = ", ".join(sorted(terms))

@@ -172,7 +172,7 @@ def choose(model: str, settings: Sequence[str]) -> Choice:
         model = str(find_model(model))
         manifest = read_manifest(model)
         check_converter(model, manifest)
-        params.join(manifest.controls)
+        params.join(manifest.rows)
         spec = manifest.features
     return Choice(model, spec, dict(parse_setting(setting, params.table) for setting in settings))
 
