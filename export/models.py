@@ -10,15 +10,18 @@ from pathlib import Path
 
 from export.evaluate_isolate import evaluate_isolate
 from export.evaluate_scream import evaluate_scream
+from export.evaluate_vocoder import evaluate_vocoder
 from export.networks.isolate import Isolate
 from export.networks.scream import Scream
 from export.networks.streaming import FrameNetwork
+from export.networks.vocoder import Vocoder
 from export.recipe import Recipe
+from export.recordings.clips import prepare_clips
 from export.recordings.library import prepare
 from export.recordings.made import make
 from export.recordings.pairs import prepare_pairs, read_pairs
 from export.recordings.statistics import compare
-from export.tasks import isolate, scream
+from export.tasks import isolate, scream, vocoder
 from export.train import Training
 from rtvox.errors import ParameterError
 from rtvox.features import FeatureSpec
@@ -45,9 +48,16 @@ def _prepare_scream(recipe: Recipe, folders: Sequence[Path], cache: Path) -> Non
     print(compare(read_pairs(cache), folders, cache / "pairs" / "statistics.csv"))
 
 
+def _prepare_vocoder(recipe: Recipe, folders: Sequence[Path], cache: Path) -> None:
+    prepare(make(recipe.made, folders), cache, recipe.sources)
+    prepare_pairs(recipe.pairs, folders, cache, recipe.seed)
+    prepare_clips(recipe.clips, cache)
+
+
 MODELS = {
     "isolate": Model(Isolate, isolate.SPEC, isolate.IsolateTraining, _prepare_isolate, evaluate_isolate),
     "scream": Model(Scream, scream.SPEC, scream.ScreamTraining, _prepare_scream, evaluate_scream),
+    "vocoder": Model(Vocoder, vocoder.SPEC, vocoder.VocoderTraining, _prepare_vocoder, evaluate_vocoder),
 }
 
 

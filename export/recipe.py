@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from export.recordings.clips import ClipRecipe
+from export.recordings.domains import Domain
 from export.recordings.library import Source
 from export.recordings.mixes import MixRecipe
 from export.recordings.pairs import PairRecipe
@@ -30,7 +32,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A read recipe; `network` holds keyword arguments of the network, `training` those of `train`."""
+    """A read recipe; `network` holds keyword arguments of the network (where there are domains, their names too)."""
 
     name: str
     title: str
@@ -40,6 +42,9 @@ class Recipe:
     sources: tuple[Source, ...]
     mix: MixRecipe
     pairs: PairRecipe
+    clips: ClipRecipe
+    domains: dict[str, Domain]
+    losses: dict[str, Any]  # weights of a training's losses, and which they are
     network: dict[str, Any]
     batch: int
     steps: int
@@ -63,6 +68,7 @@ def read_recipe(name: str) -> Recipe:
             for group, patterns in text.get("sources", {}).get(kind, {}).items()
             for pattern in patterns
         )
+        domains = {domain: Domain(**_tuples(table)) for domain, table in text.get("domains", {}).items()}
         return Recipe(
             text["name"],
             text["title"],
@@ -72,7 +78,10 @@ def read_recipe(name: str) -> Recipe:
             sources,
             MixRecipe(**_tuples(text.get("mix", {}))),
             PairRecipe(**_tuples(text.get("pairs", {}))),
-            _tuples(text["network"]),
+            ClipRecipe(**text.get("clips", {})),
+            domains,
+            text.get("losses", {}),
+            _tuples(text["network"]) | ({"domains": tuple(domains)} if domains else {}),
             **text["training"],
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:

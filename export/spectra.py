@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rtvox.features import FeatureSpec, mel_filterbank
+from rtvox.features import FeatureSpec, mel_filterbank, vocoder_window
 
 
 def analyze(samples: Tensor, spec: FeatureSpec, step: int = 1) -> Tensor:
@@ -34,3 +34,13 @@ def synthesize(spectrum: Tensor, spec: FeatureSpec) -> Tensor:
     frames = frames * torch.tensor(spec.synthesis_window(), device=frames.device)
     old, new = frames[..., : spec.hop], frames[..., spec.hop :]
     return (old + torch.nn.functional.pad(new, (0, 0, 1, 0))[:, :-1]).flatten(1)
+
+
+def overlap_add(spectrum: Tensor, spec: FeatureSpec) -> Tensor:
+    """Turn (B, T, K, 2) spectra of role vocoder into (B, T * hop) samples, as the runtime does: no delay of its own."""
+    frames = torch.fft.irfft(torch.view_as_complex(spectrum), spec.n_fft)
+    frames = frames * torch.tensor(vocoder_window(spec), device=frames.device)
+    count = frames.shape[1]
+    parts = frames.unflatten(-1, (spec.n_fft // spec.hop, spec.hop)).unbind(2)
+    sums = [torch.nn.functional.pad(part, (0, 0, i, 0))[:, :count] for i, part in enumerate(parts)]
+    return torch.stack(sums).sum(0).flatten(1)

@@ -24,6 +24,7 @@ from export.recipe import Recipe
 from export.recordings.credits import attribution, read_credits
 from export.verify import verify
 from rtvox.features import Frame
+from rtvox.golden import GOLDEN_CONDITIONS
 from rtvox.manifest import signal_in, signal_out
 from rtvox.model_file import (
     Golden,
@@ -47,8 +48,8 @@ class OneFrame(nn.Module):
         self.network = network
 
     def forward(self, frame: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-        """Return the converted frame and the next state, given the frame, the controls and the state."""
-        count = len(self.network.controls)
+        """Return the converted frame and the next state, given frame, controls, conditions and state."""
+        count = len(self.network.controls) + len(self.network.conditions)
         out, after = self.network(frame, *others[:count], list(others[count:]))
         return out, *after
 
@@ -56,7 +57,8 @@ class OneFrame(nn.Module):
 def load_network(recipe: Recipe, checkpoint: Path) -> tuple[FrameNetwork, int]:
     """Return the trained network, ready for use, and the number of steps it was trained."""
     saved = read_checkpoint(checkpoint)
-    weights = {key.removeprefix("network."): value for key, value in saved["state_dict"].items()}
+    prefix = "network."  # a training may hold others beside it: discriminators
+    weights = {key[len(prefix) :]: value for key, value in saved["state_dict"].items() if key.startswith(prefix)}
     model = find_model(recipe.model)
     network = model.network(model.spec, **recipe.network)
     network.load_state_dict(weights)
@@ -64,14 +66,22 @@ def load_network(recipe: Recipe, checkpoint: Path) -> tuple[FrameNetwork, int]:
 
 
 def to_graph(network: FrameNetwork) -> bytes:
-    """Return the ONNX model of one frame: inputs signal, controls, `state_*`, outputs `<signal>_out`, `next_*`."""
+    """Return the ONNX model of one frame.
+
+    Inputs: signal, controls, conditions, `state_*`; outputs: `<signal>_out`, `next_*`.
+    """
     signal, out = signal_in(network.role, network.spec), signal_out(network.role, network.spec)
     buffer = io.BytesIO()
     torch.onnx.export(
         OneFrame(network).eval(),
         (torch.zeros(signal.shape), *_defaults(network), *network.zero_state()),
         buffer,  # type: ignore[arg-type]  # annotated for the new exporter; the old one writes to any file
-        input_names=[signal.name, *(c.name for c in network.controls), *(f"state_{name}" for name in network.states)],
+        input_names=[
+            signal.name,
+            *(control.name for control in network.controls),
+            *network.conditions,
+            *(f"state_{name}" for name in network.states),
+        ],
         output_names=[out.name, *(f"next_{name}" for name in network.states)],
         opset_version=17,
         dynamo=False,  # the new exporter writes local functions and needs another package; nothing here needs it
@@ -84,7 +94,11 @@ def to_graph(network: FrameNetwork) -> bytes:
 
 
 def _defaults(network: FrameNetwork) -> list[Tensor]:
-    return [torch.tensor([control.default]) for control in network.controls]
+    """Return the inputs beside signal and state as golden frames have them: controls, then conditions."""
+    values = [control.default for control in network.controls] + [
+        GOLDEN_CONDITIONS[name] for name in network.conditions
+    ]
+    return [torch.tensor([value]) for value in values]
 
 
 def cost(network: FrameNetwork) -> dict[str, float | str]:
@@ -98,13 +112,14 @@ def cost(network: FrameNetwork) -> dict[str, float | str]:
 
 
 def runner(network: FrameNetwork) -> Callable[[Frame], Frame]:
-    """Return the whole-signal form of the network: T frames of its role -> the same, default controls, silent past."""
+    """Return the whole-signal form of the network: T frames -> T frames, default controls, silent past."""
 
     @torch.no_grad()
     def run(frames: Frame) -> Frame:
         plain = frames.view(np.float32).reshape(1, len(frames), *signal_in(network.role, network.spec).shape[2:])
         out, _ = network(torch.from_numpy(plain), *_defaults(network), network.zero_state())
-        return np.ascontiguousarray(out[0].numpy()).view(frames.dtype).reshape(frames.shape)
+        pairs = out.ndim == 4
+        return np.ascontiguousarray(out[0].numpy()).view(np.complex64 if pairs else np.float32).reshape(len(frames), -1)
 
     return run
 
@@ -123,14 +138,17 @@ def export(recipe: Recipe, checkpoint: Path, cache: Path, target: Path) -> Model
         title=recipe.title,
         role=network.role,
         features=network.spec,
-        look_ahead=0,
-        inputs=(signal_in(network.role, network.spec),),
+        look_ahead=network.look_ahead,
+        inputs=(
+            signal_in(network.role, network.spec),
+            *(TensorShape(name, (1,)) for name in network.conditions),
+        ),
         outputs=(signal_out(network.role, network.spec),),
         states=tuple(
             TensorShape(name, (1, *shape)) for name, shape in zip(network.states, network.state_shapes, strict=True)
         ),
         controls=network.controls,
-        domains=(),
+        domains=network.domains,
         resynthesis=network.resynthesis,
         provenance=Provenance(
             tuple(Source(source, licence, attribution(source, licence)) for source, licence in credits),

@@ -15,6 +15,7 @@ from torch import Tensor
 from export.networks.streaming import FrameNetwork
 from rtvox.errors import ModelFileError
 from rtvox.features import Array
+from rtvox.golden import GOLDEN_CONDITIONS
 from rtvox.manifest import signal_in
 
 FRAMES = 500
@@ -31,6 +32,7 @@ def verify(network: FrameNetwork, graph: bytes) -> dict[str, float | str]:
     mean, deviation = network.probe
     noise = np.random.default_rng(440).standard_normal((FRAMES, *shape)).astype(np.float32) * deviation + mean
     controls = {c.name: c.low + 0.25 * (c.high - c.low) for c in network.controls}
+    controls |= {name: GOLDEN_CONDITIONS[name] for name in network.conditions}
     whole, state = _network(network, noise, controls, FRAMES)
     largest = max(float(s.abs().max()) for s in state)
     chunked = max(float(np.abs(_network(network, noise, controls, n)[0] - whole).max()) for n in (1, 7, 64))
@@ -66,11 +68,15 @@ class Graph:
         self._signal = self._session.get_inputs()[0].name
         self._after = [port.name.replace("next_", "state_") for port in self._session.get_outputs()[1:]]
 
-    def run(self, frames: Array) -> Array:
-        """Return what becomes of (T, ...) frames of its role, the state going on from the last call."""
+    def run(self, frames: Array, **conditions: Array) -> Array:
+        """Return what becomes of (T, ...) frames of its role, the state going on from the last call.
+
+        `conditions` are (T,) values that change with the frames.
+        """
         outputs = []
-        for frame in frames:
-            out, *state = self._session.run(None, self._feed | {self._signal: frame[None, None]})
+        for t, frame in enumerate(frames):
+            told = {name: values[t : t + 1] for name, values in conditions.items()}
+            out, *state = self._session.run(None, self._feed | told | {self._signal: frame[None, None]})
             self._feed.update(zip(self._after, state, strict=True))
             outputs.append(out[0, 0])
         return np.stack(outputs)

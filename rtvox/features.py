@@ -101,14 +101,14 @@ def _windows(n_fft: int, n_synthesis: int, hop: int) -> tuple[Array, Array]:
 
 @cache
 def vocoder_window(spec: FeatureSpec) -> Array:
-    """Return the (n_fft,) window of a vocoder's frames before overlap-add: ones, with a quick rise and a slow fall.
+    """Return the (n_fft,) window of a vocoder's frames before overlap-add: nothing in the last hop.
 
-    A vocoder's frame is a windowed excitation and the response of a causal filter to it, so it begins at nothing by
-    itself, and only what rings on at its end must be faded: the last hop. The rise, a quarter of a hop, takes what a
-    filter puts before its beginning.
+    A vocoder's frame begins with the second hop of its mel's window, so its last hop is one that went out before. What
+    the analysis window leaves of the others becomes whole: Griffin and Lim's least squares, over the frames there are.
     """
-    rise, fall = np.sqrt(_hann(spec.hop // 2)[: spec.hop // 4]), _hann(2 * spec.hop)[spec.hop :]
-    return _frozen(np.concatenate([rise, np.ones(spec.n_fft - len(rise) - len(fall)), fall]))
+    newer = spec.analysis_window()[spec.hop :].astype(np.float64)
+    total = (newer.reshape(-1, spec.hop) ** 2).sum(axis=0)
+    return _frozen(np.concatenate([newer / np.tile(total, len(newer) // spec.hop), np.zeros(spec.hop)]))
 
 
 def _hann(length: int) -> npt.NDArray[np.float64]:

@@ -21,14 +21,18 @@ SMALL = 0.02  # residual branches start near zero, so that no normalisation is n
 class FrameNetwork(nn.Module):
     """What training, export and proof need to know of a network that turns frames into frames.
 
-    `forward(frames, *controls, state) -> (frames, next_state)` takes any number of frames (B, T, ...), one tensor (1,)
-    per control, and the memory: tensors of `state_shapes`, each with a leading B, in the order of their names `states`.
+    `forward(frames, *controls, *conditions, state) -> (frames, next_state)` takes any number of frames (B, T, ...), one
+    tensor (1,) per control and condition (in training also (B, T, 1)), and the memory: tensors of `state_shapes`, each
+    with a leading B, in the order of their names `states`.
     """
 
     role: str  # of the manifest; says what a frame is
+    look_ahead: int = 0  # frames by which its output is late
     resynthesis: str  # what turns its output into sound
     controls: tuple[Param, ...]
+    conditions: tuple[str, ...] = ()  # of `rtvox.pitch.CONDITIONS`: what it is told of the input, after the controls
     probe: tuple[float, float]  # mean and deviation of a noise that is about as loud as a voice, in frames of its role
+    domains: tuple[str, ...] = ()  # what its control `domain` counts
     spec: FeatureSpec
     states: list[str]
     state_shapes: list[tuple[int, ...]]
@@ -152,32 +156,20 @@ class TimeGRU(nn.Module):
         return x + self.out(h).permute(1, 3, 0, 2), h[-1]
 
 
-class MagnitudeNoise(nn.Module):
-    """Log-magnitude of a noise's mel bands, of zero mean and unit deviation: always the same one, frame after frame.
+class Generators(nn.Module):
+    """Pseudo-random numbers, `count` per frame: always the same ones, frame after frame.
 
-    Its state is the `place` of 2 M + 2 generators and the `past` of their frames. Each generator is linear
-    congruential, x' = (a x + c) mod p with whole numbers below 2^24, which float32 holds exactly: torch and
-    onnxruntime, on any machine, draw the same numbers. Two per band are the real and imaginary part of a white noise;
-    the frames' overlap and the bands' ties them to their neighbours as a windowed transform does. Two more rock all
-    bands at once, as false folds do.
+    Their state is a `place` (count,). Each is linear congruential, x' = (a x + c) mod p with whole numbers below 2^24,
+    which float32 holds exactly: torch and onnxruntime, on any machine, draw the same numbers.
     """
 
     prime = 4093  # the largest p whose products stay below 2^24
-    overlap = (0.146, 0.854, 0.854, 0.146)  # a Hann window of four hops, at the hops' middles
-    ties = (0.5, 1.0, 0.5)  # neighbouring mel bands share bins
-    # Part of the variance that all bands share, and how it follows itself. Synthesised screams share 20 to 29 %; tuned
-    # by what is heard after Griffin-Lim, where 27 % with a positive correlation left the modulation from 25 to 160 Hz
-    # 2 dB short, and none at all 4 dB. A negative one puts it where folds beat, and leaves the syllables alone.
-    shared = 0.42
-    rocking = (-0.45, 0.89)
     factor: Tensor  # of full period: 4092 frames, 22 s
     step: Tensor
     jumps: Tensor  # see _jumps
 
-    def __init__(self, n_mels: int) -> None:
+    def __init__(self, count: int) -> None:
         super().__init__()
-        self.n_mels = n_mels
-        count = 2 * n_mels + 2
         draw = torch.Generator().manual_seed(440)
         roots = torch.tensor([a for a in range(1000, self.prime) if _is_root(a, self.prime)])
         factor = roots[torch.randperm(len(roots), generator=draw)[:count]]
@@ -185,22 +177,60 @@ class MagnitudeNoise(nn.Module):
         step = torch.randint(1, self.prime, (count,), generator=draw)
         self.register_buffer("step", step.float(), persistent=False)
         self.register_buffer("jumps", torch.zeros(0, 2, count, dtype=torch.long), persistent=False)
-        self.state_shapes = [(count,), (len(self.overlap) - 1, count)]
 
     def anywhere(self, batch: int) -> Tensor:
-        """Return random places (B, 2 M + 2) of the generators."""
+        """Return random places (B, count)."""
         return torch.randint(0, self.prime, (batch, len(self.factor)), device=self.factor.device).float()
 
     @torch.no_grad()
-    def forward(self, frames: int, state: list[Tensor]) -> list[Tensor]:
-        """Return (B, T, M) of noise, and the next place and past."""
-        place, past = state
+    def draw(self, frames: int, place: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (B, T, count) uniform numbers from -1 to 1, and the next place."""
         if frames == 1:
             places = torch.fmod(self.factor * place + self.step, self.prime)[:, None]
         else:
             powers, steps = self._jumps(frames)
             places = ((powers * place[:, None].long() + steps) % self.prime).float()
-        white = places * (2.0 / self.prime) - 1.0
+        return places * (2.0 / self.prime) - 1.0, places[:, -1]
+
+    def _jumps(self, frames: int) -> tuple[Tensor, Tensor]:
+        """Return factors and steps (T, count) that lead from a place to the T next ones at once."""
+        if len(self.jumps) < frames:
+            factor, step = self.factor.long(), self.step.long()
+            power, sum_ = torch.ones_like(factor), torch.zeros_like(step)
+            rows = []
+            for _ in range(frames):
+                power, sum_ = power * factor % self.prime, (sum_ * factor + step) % self.prime
+                rows.append(torch.stack([power, sum_]))
+            self.jumps = torch.stack(rows)
+        return self.jumps[:frames, 0], self.jumps[:frames, 1]
+
+
+class MagnitudeNoise(Generators):
+    """Log-magnitude of a noise's mel bands, of zero mean and unit deviation.
+
+    Its state is the `place` of 2 M + 2 generators and the `past` of their frames. Two per band are the real and
+    imaginary part of a white noise; the frames' overlap and the bands' ties them to their neighbours as a windowed
+    transform does. Two more rock all bands at once, as false folds do.
+    """
+
+    overlap = (0.146, 0.854, 0.854, 0.146)  # a Hann window of four hops, at the hops' middles
+    ties = (0.5, 1.0, 0.5)  # neighbouring mel bands share bins
+    # Part of the variance that all bands share, and how it follows itself. Synthesised screams share 20 to 29 %; tuned
+    # by what is heard after Griffin-Lim, where 27 % with a positive correlation left the modulation from 25 to 160 Hz
+    # 2 dB short, and none at all 4 dB. A negative one puts it where folds beat, and leaves the syllables alone.
+    shared = 0.42
+    rocking = (-0.45, 0.89)
+
+    def __init__(self, n_mels: int) -> None:
+        super().__init__(2 * n_mels + 2)
+        self.n_mels = n_mels
+        self.state_shapes = [(len(self.factor),), (len(self.overlap) - 1, len(self.factor))]
+
+    @torch.no_grad()
+    def forward(self, frames: int, state: list[Tensor]) -> list[Tensor]:
+        """Return (B, T, M) of noise, and the next place and past."""
+        place, past = state
+        white, place = self.draw(frames, place)
         white = torch.cat([past, white], 1)
         tied = sum(w * white[:, i : i + frames, : 2 * self.n_mels] for i, w in enumerate(self.overlap))
         padded = nn.functional.pad(tied.unflatten(2, (2, self.n_mels)), (1, 1))  # type: ignore[union-attr]
@@ -213,19 +243,7 @@ class MagnitudeNoise(nn.Module):
         common = white[:, late:, 2 * self.n_mels :].sum(-1, keepdim=True) * 1.5**0.5
         rocked = sum(w * common[:, i : i + frames] for i, w in enumerate(self.rocking))
         noise = (1.0 - self.shared) ** 0.5 * (magnitude + 0.289) / 0.641 + self.shared**0.5 * rocked
-        return [noise, places[:, -1], white[:, -len(self.overlap) + 1 :]]
-
-    def _jumps(self, frames: int) -> tuple[Tensor, Tensor]:
-        """Return factors and steps (T, 2 M) that lead from a place to the T next ones at once."""
-        if len(self.jumps) < frames:
-            factor, step = self.factor.long(), self.step.long()
-            power, sum_ = torch.ones_like(factor), torch.zeros_like(step)
-            rows = []
-            for _ in range(frames):
-                power, sum_ = power * factor % self.prime, (sum_ * factor + step) % self.prime
-                rows.append(torch.stack([power, sum_]))
-            self.jumps = torch.stack(rows)
-        return self.jumps[:frames, 0], self.jumps[:frames, 1]
+        return [noise, place, white[:, -len(self.overlap) + 1 :]]
 
 
 def _is_root(a: int, prime: int) -> bool:

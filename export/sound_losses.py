@@ -1,0 +1,74 @@
+"""What networks that make sound are trained to make small: spectral distances, and what discriminators say.
+
+In: sounds (B, N) at 48 kHz, or a discriminator's judgements. Out: tensors. Pure functions. Read next: `losses.py`, the
+losses of frames; `networks/discriminators.py`.
+
+The phase of a vocoder's pulses is its own, so distances of waveforms or phases would ask for what a log-mel does not
+say. Where in time and at which pitch the sound is, the magnitudes of short and of long windows say together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from export.recordings.library import RATE
+
+SIZES = (512, 1024, 2048, 4096)  # of windows, samples: from 11 ms, sharp in time, to 85 ms, sharp in pitch
+FLOOR = 3e-3  # of magnitudes in a window of 1024, where a full-scale sine is 256: -99 dB
+CORNER_HZ = 1000.0  # bins count the same below it, and ever less above, as on the mel scale
+
+Judgements = Sequence[tuple[Tensor, list[Tensor]]]  # of each discriminator: its score and its inner layers
+
+
+def spectral_losses(sound: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Return two multi-resolution losses of (B, N) sounds by name, each the mean over SIZES.
+
+    `log`: L1 distance of log-magnitudes, in nat; `convergence`: distance of magnitudes over the target's own size, per
+    sound. Both with bins weighed as the mel scale is dense.
+    Reference: Yamamoto et al. 2020, "Parallel WaveGAN", eq. 4-6.
+    """
+    distances, convergences = [], []
+    for size in SIZES:
+        a, b = (_magnitudes(x, size) for x in (sound, target))
+        hz = torch.arange(a.shape[1], device=a.device) * (RATE / size)
+        weight = (1.0 / (1.0 + hz / CORNER_HZ))[:, None]
+        weight = weight / weight.mean()
+        floor = FLOOR * (size / 1024) ** 0.5
+        distances.append((weight * (torch.log(a + floor) - torch.log(b + floor)).abs()).mean())
+        error, whole = ((weight * x.square()).sum((1, 2)) for x in (a - b, b))
+        convergences.append(torch.sqrt(error / (whole + 1e-2)).mean())
+    return {"log": torch.stack(distances).mean(), "convergence": torch.stack(convergences).mean()}
+
+
+def _magnitudes(sound: Tensor, size: int) -> Tensor:
+    window = torch.hann_window(size, device=sound.device)
+    spectrum = torch.stft(sound, size, size // 4, window=window, center=False, return_complex=True)
+    return torch.sqrt(torch.view_as_real(spectrum).square().sum(-1) + 1e-9)
+
+
+def discriminator_loss(real: Judgements, made: Judgements) -> Tensor:
+    """Return the hinge loss of discriminators: real sounds above 1, made ones below -1.
+
+    Reference: Lim and Ye 2017, "Geometric GAN".
+    """
+    losses = [
+        torch.relu(1.0 - r).mean() + torch.relu(1.0 + m).mean() for (r, _), (m, _) in zip(real, made, strict=True)
+    ]
+    return torch.stack(losses).mean()
+
+
+def adversarial_losses(real: Judgements, made: Judgements) -> dict[str, Tensor]:
+    """Return the losses that discriminators give to what made the sound, by name.
+
+    `deceive`: the score that is missing; `feature`: L1 distance of their inner layers (Larsen et al. 2016).
+    """
+    deceive = torch.stack([-score.mean() for score, _ in made]).mean()
+    distances = [
+        (a.detach() - b).abs().mean()
+        for (_, inner), (_, other) in zip(real, made, strict=True)
+        for a, b in zip(inner, other, strict=True)
+    ]
+    return {"deceive": deceive, "feature": torch.stack(distances).mean()}
