@@ -3,6 +3,9 @@
 For docs/measurements.md: `python tests/vocoder_stream.py --minutes 30 --model scream`, as fast as the machine can. The
 suite runs a shorter one (`test_vocoder_path.py`). The whole signal is computed beside it without engine, timelines and
 stages, the networks left aside: frames, log-mel and overlap-add of a minute at once, the last in double precision.
+
+With `--switch`, on a real clock: from each resynthesis to the next and to another model, every 2 s. How long until it
+sounds, how many misses, and the largest second difference (a click's) there and elsewhere.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +22,7 @@ from rtvox.chain import NO_MODEL, find_vocoder
 from rtvox.demo import read_clip
 from rtvox.engine import Engine
 from rtvox.features import Array, log_mel, vocoder_window
-from rtvox.file_device import PushDevice
+from rtvox.file_device import FileDevice, PushDevice
 from rtvox.model_file import ModelFile, find_model, load_model
 from rtvox.onnx_stage import OnnxStage
 from rtvox.params import PARAMS
@@ -113,11 +116,50 @@ def compare(
             assert (status.misses, status.failed_hops, status.error) == (0, 0, "")
 
 
+def switch(model: str, other: str) -> int:
+    """Change what makes the sound while it plays, in real time; print what happened; return the misses."""
+    choices = PARAMS["resynthesis"].choices  # type: ignore[attr-defined]
+    device = FileDevice(np.resize(read_clip(), 60 * RATE), clock="real")
+    swaps: list[tuple[int, int]] = []
+    with Engine(device) as engine:
+
+        def change(what: str, ask: Callable[[], None]) -> None:
+            time.sleep(2.0)
+            old, asked, misses = engine._mixer.chain, device.position, engine.status().misses
+            ask()
+            while engine._mixer.chain is old:
+                time.sleep(0.001)
+            swaps.append((asked, device.position))
+            late = (device.position - asked) * 1000.0 / RATE
+            print(f"{what}: in {late:.0f} ms, {engine.status().misses - misses} misses", flush=True)
+
+        engine.load(model)
+        engine.start()
+        for name in (*choices[1:], choices[2], choices[3], choices[1]):
+            change(name, lambda name=name: engine.set("resynthesis", float(choices.index(name))))  # type: ignore[misc]
+        change(other, lambda: engine.load(other, wait=False))
+        engine.set("resynthesis", float(choices.index("vocoder")))
+        change(f"{model}, vocoder", lambda: engine.load(model, wait=False))
+        change("none, vocoder", lambda: engine.load(None, wait=False))
+        time.sleep(2.0)
+        position, status = device.position, engine.status()
+    rough = np.abs(np.diff(device.output[:position, 0].astype(np.float64), 2))
+    there = np.zeros(len(rough), bool)
+    for asked, done in swaps:
+        there[asked : done + RATE // 10] = True
+    print(f"second difference: {rough[there].max():.3f} while changing, {rough[~there].max():.3f} elsewhere")
+    print(f"{status.misses} misses in {status.callbacks} callbacks, {status.failed_hops} failed hops {status.error}")
+    return status.misses
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=30)
     parser.add_argument("--model", default="scream")
+    parser.add_argument("--switch", action="store_true", help="change resynthesis and model on a real clock instead")
     args = parser.parse_args()
+    if args.switch:
+        return 1 if switch(args.model, "isolate") else 0
     begin, seen = time.monotonic(), []
     sound = 0.2 * read_clip()  # so that the limiter, which the whole signal has not, never acts
     for part in compare(sound, args.minutes, 60.0, args.model):
