@@ -136,10 +136,12 @@ class Converter:
             self._mixer.fail(error)
             out = self._edge.pull(np.zeros_like(raw))
             self._sound_from = self._out_position + len(out) + player.dry_delay + self._settling
+        player.dry_gain, player.ceiling = self._mixer.cover()
+        if self._settling:  # between the samples that were limited there may be higher ones
+            np.clip(out, -player.ceiling, player.ceiling, out=out)
         old = min(max(self._sound_from - self._out_position, 0), len(out))
         if old < len(out):
             player.outputs.write(self._out_position + old, out[old:])
         self._out_position += len(out)
-        player.dry_gain, player.ceiling = self._mixer.cover()
         player.keep_dry = self._mixer.params["miss_policy"] == 0.0
         player.dry_delay = self._edge.delay_of(self._mixer.chain.delay)

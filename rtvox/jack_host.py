@@ -11,7 +11,7 @@ the latency that it reports. Read next: `devices.py`.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from types import ModuleType
 from typing import Any
@@ -47,6 +47,15 @@ def _library() -> ModuleType | None:
 
 def _ignore(_message: str) -> None:
     pass
+
+
+@cache  # each CDLL is garbage in a circle, which nobody collects while sound runs
+def _latency_range() -> Callable[..., object]:
+    """Return libjack's jack_port_get_latency_range, which JACK-Client has no call for."""
+    import jack
+
+    function: Callable[..., object] = ctypes.CDLL(jack._libname).jack_port_get_latency_range  # type: ignore[attr-defined]
+    return function
 
 
 def rows() -> list[DeviceRow]:
@@ -165,14 +174,13 @@ class JackStream:
         return self._latency
 
     def _range(self, ports: list[Any], mode: int) -> Iterator[int]:
-        # JACK-Client has no call for it, but it has loaded the library and holds the pointers.
         import jack
 
-        library = ctypes.CDLL(jack._libname)  # type: ignore[attr-defined]
+        ask = _latency_range()
         for port in ports:
             found = _LatencyRange()
             pointer = ctypes.c_void_p(int(jack._ffi.cast("uintptr_t", port._ptr)))  # type: ignore[attr-defined]
-            library.jack_port_get_latency_range(pointer, mode, ctypes.byref(found))
+            ask(pointer, mode, ctypes.byref(found))
             yield found.max
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from rtvox import realtime
 from rtvox.converter import Converter
 from rtvox.device import Device
 from rtvox.errors import DeviceError, RtvoxError
@@ -146,6 +147,7 @@ class Keeper:
             with self.lock:
                 self.state = "device lost"
                 self._close()
+                realtime.collect()
             while self.state == "device lost" and not self._attention.wait(RETRY_S):
                 with self.lock:
                     try:

@@ -24,6 +24,9 @@ from rtvox.timeline import Timeline
 if TYPE_CHECKING:
     from rtvox.record import Recorder
 
+# A sample of this size is no sound, as little as NaN: 30 dB above files that count in 16-bit steps, and far from where
+# a sum of squares in float32 is infinite, which would stay in meters for good.
+LOUDEST = np.float32(1e6)
 FADE = 128  # samples from wet to dry and back: 2.7 ms at 48 kHz, short beside a hop, long beside a click
 _WET, _TO_DRY, _DRY, _TO_WET = range(4)
 
@@ -62,7 +65,7 @@ class Player:
         self._channel = channel
         self._max_block = max_block
         self._mono, self._wet, self._dry, self._cover_by = (np.zeros(max_block, np.float32) for _ in range(4))
-        self._finite = np.zeros(max_block, np.bool_)
+        self._sound = np.zeros(max_block, np.bool_)
         self._state, self._faded = _WET, 0
         self._fade_in = (np.sin(np.pi / 2 * np.arange(1, FADE + 1) / (FADE + 1)) ** 2).astype(np.float32)
         self._fade_out = self._fade_in[::-1].copy()
@@ -89,8 +92,9 @@ class Player:
         else:
             np.add.reduce(indata, axis=1, out=mono)
             mono *= np.float32(1.0 / indata.shape[1])
-        if not np.isfinite(mono, out=self._finite[:n]).all():
-            self._repair(mono, self._finite[:n])
+        np.abs(mono, out=dry)
+        if not np.less(dry, LOUDEST, out=self._sound[:n]).all():
+            self._repair(mono, self._sound[:n])
         self.inputs.write(position, mono)
         first, last = self.outputs.read(position, wet)
         recorder = self.recorder
@@ -106,9 +110,9 @@ class Player:
         outdata[:] = wet[:, None]
         self.position = position + n
 
-    def _repair(self, x: Array, finite: npt.NDArray[np.bool_]) -> None:
-        self.counts.repaired += int(np.count_nonzero(~finite))
-        x[~finite] = 0.0
+    def _repair(self, x: Array, sound: npt.NDArray[np.bool_]) -> None:
+        self.counts.repaired += int(np.count_nonzero(~sound))
+        x[~sound] = 0.0
 
     def _cover(self, wet: Array, dry: Array, first: int, last: int) -> None:
         """Turn wet (B,), valid from index first to last, into sound without a gap and without a click."""

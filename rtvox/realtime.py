@@ -1,7 +1,7 @@
 """What Python itself must do, and not do, while sound runs.
 
-`hold` and `release` bracket the time: no garbage collection, and a switch interval far under a hop. `raise_priority` is
-called by a thread that has a deadline. Read next: `engine.py`, the only user.
+`hold` and `release` bracket the time: no garbage collection, but for `collect`, and a switch interval far under a hop.
+`raise_priority` is called by a thread that has a deadline. Read next: `engine.py` and `keeper.py`, its users.
 """
 
 from __future__ import annotations
@@ -41,3 +41,8 @@ def release() -> None:
             gc.unfreeze()
             if enabled:
                 gc.enable()
+
+
+def collect() -> None:
+    """Free what refers to itself in a circle, as streams of sound systems do: while the sound is lost anyway."""
+    gc.collect()

@@ -17,7 +17,7 @@ class Counts:
     callbacks: int = 0
     misses: int = 0  # callbacks that lacked samples
     missed_samples: int = 0
-    repaired: int = 0  # input samples that were NaN or infinite, and became silence
+    repaired: int = 0  # input samples that were NaN, infinite or beyond all measure, and became silence
     dropped: int = 0  # input samples that were too old to be converted
     failed_hops: int = 0  # hops in which a stage raised an error
 

@@ -173,8 +173,10 @@ class TestControls:
             player.engine.set("depth", float(i % 2))
         assert roughness(player.stop()[0]) <= 2.0 * roughness(music)  # the model's gain is 2 at depth 1
 
-    def test_output_is_never_above_the_ceiling(self, music: Array) -> None:
-        out, _ = play(music, input_gain=24.0, ceiling=-3.0)
+    @pytest.mark.parametrize("rate", [RATE, 44100, 96000])
+    def test_output_is_never_above_the_ceiling(self, music: Array, rate: int) -> None:
+        """Between samples that were limited at 48 kHz there are higher ones."""
+        out, _ = play(music, rate=rate, input_gain=24.0, ceiling=-3.0)
         assert np.abs(out).max() == pytest.approx(amplitude(-3.0), abs=1e-6)
 
     def test_meters_show_what_goes_in_and_out(self, sine: Array) -> None:

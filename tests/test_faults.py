@@ -4,6 +4,7 @@ import gc
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,6 +209,14 @@ class TestNotANumber:
         clean, _ = play(np.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0))
         np.testing.assert_array_equal(out, clean)
 
+    def test_beyond_all_measure_is_silence_and_meters_go_on(self, music: Array) -> None:
+        x, clean = music.copy(), music.copy()
+        x[5000], x[5001], clean[5000:5002] = 1e30, -2e6, 0.0
+        x[9000] = clean[9000] = 32768.0  # a file that counts in 16-bit steps
+        out, engine = play(x)
+        np.testing.assert_array_equal(out, play(clean)[0])
+        assert -20.0 < engine.status().input_rms_db < 90.0
+
     def test_from_a_stage_is_silence(self, music: Array) -> None:
         stage = Made()
         player = Player(music, made(stage=stage), block=HOP)
@@ -273,6 +282,21 @@ class TestDevice:
         assert status.model == "made 0.5"
         expected = 0.5 * delayed(music, engine.delay)[: len(out)]
         assert np.mean(np.abs(out - expected) < 1e-6) > 0.9  # a busy machine may miss some
+
+    def test_what_refers_to_itself_is_freed_meanwhile(self) -> None:
+        """As streams of JACK do; nobody else collects garbage while sound runs."""
+
+        class Circle:
+            def __init__(self) -> None:
+                self.own = self
+
+        device = Losing()
+        with Engine(device) as engine:
+            engine.start()
+            gone = weakref.ref(Circle())
+            assert gone() is not None
+            device.lose()
+            wait_for(lambda: gone() is None)
 
     def test_stop_while_lost(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("rtvox.keeper.RETRY_S", 60.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,6 +139,19 @@ def test_the_period_is_the_servers(jack: JackServer) -> None:
 def test_another_rate_is_refused(jack: JackServer) -> None:
     with pytest.raises(DeviceError, match="44100 Hz asked, but JACK runs at 48000 Hz"):
         SoundCard(sample_rate=44100)
+
+
+def test_to_ask_for_the_latency_leaves_no_garbage(jack: JackServer) -> None:
+    """It is asked 30 times a second, and nobody collects garbage while sound runs."""
+    card = SoundCard()
+    try:
+        assert card.latency > 0
+        gc.collect()
+        for _ in range(20):
+            assert card.latency > 0
+        assert gc.collect() == 0
+    finally:
+        card.stop()
 
 
 def test_an_unknown_device_is_refused_by_name(jack: JackServer) -> None:
