@@ -17,10 +17,12 @@ The files by job:
   the stage that measures them)
 * models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself) and `manifest_json`
   (how that is read), `golden` (its proof), `onnx_stage` (OnnxStage, a network as a stage)
+* where they run: `providers` (PROVIDERS, the table), `provider_choice` (which one, by trial), `onnx_session` (sessions
+  of onnxruntime), `network` (Network, a session with its buffers), `network_thread` (the same, apart and watched)
 * the machine: `engine` (Engine), `keeper` (the device while it runs, and when it is lost), `loader` (models, loaded
   aside), `status` (Status, Latency), `params` (PARAMS, the table of controls), `player` (the audio callback),
   `converter` (the converter thread), `mixer` (what happens to a hop), `chain` (a model with its dry path), `timeline`
-  (Timeline), `resample`, `record` (Recorder), `ring` (RingBuffer), `realtime`
+  (Timeline), `resample`, `record` (Recorder), `ring` (RingBuffer), `realtime`, `priority` (of threads)
 * sound in and out: `device` (the Device protocol), `file_device` (FileDevice), `devices` (SoundCard), `device_list`,
   `host` (rows and streams), per sound system what is there and how it runs: `portaudio` and `portaudio_stream`,
   `pulse` and `pulse_stream`, `jack_host`; `rhythm` (in what bursts callbacks come), `virtual` (virtual microphones),
@@ -28,8 +30,9 @@ The files by job:
 * steering it from elsewhere: `session` (an engine by name), `presets`, `file_names`; `osc` (OscClient, packets),
   `osc_tree` (all addresses), `osc_commands` (what they do), `osc_server` and `osc_peers` (UDP, TCP), `osc_worker`,
   `osc_notices`, `osc_query`
-* the command line: `__main__`, `commands`; what it calls: `convert`, `bench`, `demo`, `report`,
-  `patches` (examples for Pure Data and Max)
+* the command line: `__main__`, `commands`; what it calls: `convert`, `bench` and `survey` (measurements), `demo`,
+  `report`, `patches` (examples for Pure Data and Max), `machine` (what this one is), `doctor`, `doctor_system` and
+  `doctor_sound` (whether it is fit)
 
 Importing this package imports none of them, so that training can take `rtvox.features` without the runtime's libraries.
 Read in this order: README.md, `stage`, `engine`, `features`, tests/test_streaming.py.

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from rtvox import __version__
-from rtvox.commands import bench, convert, demo, devices, engine, gui, live, models
+from rtvox.commands import bench, convert, demo, devices, doctor, engine, gui, live, models
 from rtvox.errors import RtvoxError
 
 COMMANDS = {
@@ -26,12 +26,13 @@ COMMANDS = {
     "devices": devices,
     "models": models,
     "bench": bench,
+    "doctor": doctor,
 }
 
 EXIT_CODES = """\
 exit codes:
   0 done   1 other   2 wrong value or usage   3 model file   4 sound device   5 sound file   6 part not installed
-  7 OSC: no engine there, or no such port
+  7 OSC: no engine there, or no such port   8 doctor: something to change
   130 stopped with Ctrl-C   143 asked to end
 """
 

@@ -187,4 +187,3 @@ def with_timers(chain: Chain) -> list[TimedStage]:
     stages = [TimedStage(stage) for stage in chain.pipeline.stages]
     chain.pipeline = Pipeline(stages)
     return stages
-

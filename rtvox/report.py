@@ -17,6 +17,7 @@ from rtvox.model_file import list_models, model_folders
 from rtvox.osc_tree import ANSWERS, COMMANDS, LISTS, STATE, STATUS, STREAMS, Address, param_addresses
 from rtvox.params import PARAMS, Param
 from rtvox.patches import max_patch, pd_patch, supercollider_controls
+from rtvox.providers import PROVIDERS
 from rtvox.synthesis import algorithmic_delay
 
 
@@ -69,6 +70,12 @@ def addresses_table(addresses: Iterable[Address]) -> str:
     """Return one row per OSC address, in Markdown; asynchronous commands bear a star."""
     rows = [[f"`{row.path}`{' *' if row.waits else ''}", row.types or "-", row.doc] for row in addresses]
     return table(["address", "arguments", "what it does"], rows, markdown=True)
+
+
+def providers_table() -> str:
+    """Return one row per provider, and what it needs."""
+    rows = [[f"`{row.name}`", row.title, row.remedy or "nothing"] for row in PROVIDERS.values()]
+    return table(["provider", "runs on", "needs"], rows, markdown=True)
 
 
 def sources_list(models: dict[Path, Manifest]) -> str:
@@ -138,6 +145,7 @@ def generated_pages(root: Path) -> dict[Path, str]:
     models = {path: manifest for path, manifest in list_models(root / "checkpoints") if isinstance(manifest, Manifest)}
     readme, checkpoints = root / "README.md", root / "checkpoints" / "README.md"
     tables = {"controls": params_table(PARAMS.values()), "models": models_table(models, markdown=True)}
+    tables["providers"] = providers_table()
     proof = {"models": tables["models"], "sources": sources_list(models)}
     osc, groups = root / "docs" / "osc.md", {"answers": ANSWERS, "state": STATE, "lists": LISTS}
     groups |= {"commands": COMMANDS, "params": param_addresses(), "status": STATUS, "streams": STREAMS}
