@@ -1,6 +1,7 @@
 """Hostile datagrams: malformed, truncated, too long, nested, or OSC that asks for what is not.
 
 Hypothesis draws them; each is sent as it is, and MUTANTS times with random damage, which costs less time than drawing.
+`python tests/fuzzing.py PORT SECONDS` floods an engine, for `soak.py`.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import os
 import random
 import socket
+import sys
 import time
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from steering import Played, serving
 
-from rtvox.osc import MAX_DATAGRAM, OscClient, bundle, encode
+from rtvox.osc import MAX_DATAGRAM, OscClient, Value, bundle, encode
 
 BATCH = 50  # datagrams per example: hypothesis takes longer to begin one than to draw one
 MUTANTS = 9
@@ -29,6 +31,7 @@ _values = st.one_of(
 )
 # What must not be hit by chance: /rtvox/quit, and what stops the sound.
 _COMMANDS = ("model", "preset/load", "notify", "get", "sync", "bypass", "device", "param/mix", "param/nix")
+STOPPING = (b"quit", b"stop", b"record")
 _PATTERNS = (
     "param/*",
     "param/[a-z]*",
@@ -100,7 +103,7 @@ def flood(count: int, reserve_ms: float = 0.0) -> Played:
         def send(datagrams: list[bytes]) -> None:
             for drawn in datagrams:
                 for datagram in (drawn, *(_mutant(drawn, rng) for _ in range(MUTANTS))):
-                    if not any(word in datagram for word in (b"quit", b"stop", b"record")):
+                    if not any(word in datagram for word in STOPPING):
                         sock.sendto(datagram, ("127.0.0.1", port))
                 time.sleep(0.0005)
 
@@ -122,8 +125,27 @@ def _mutant(datagram: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
+def barrage(port: int, seconds: float) -> int:
+    """Send hostile datagrams for so long, as fast as this thread can; return how many."""
+    rng, count, end = random.Random(440), 0, time.monotonic() + seconds
+    values: list[Value] = [0.5, -1e30, float("nan"), 2**40, True, "", "on", b"x", "none"]
+    messages = [encode(f"/rtvox/{path}", value) for path in (*_COMMANDS, *_PATTERNS) for value in values]
+    packets = [*messages, *(bundle(rng.sample(messages, 5)) for _ in range(50)), _nested(300)]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        while time.monotonic() < end:
+            datagram = _mutant(rng.choice(packets), rng)
+            if not any(word in datagram for word in STOPPING):
+                sock.sendto(datagram, ("127.0.0.1", port))
+                count += 1
+    return count
+
+
 def tcp_flood(port: int, count: int) -> None:
     """Open connections that say nonsense, or nothing."""
     for number in range(count):
         with socket.create_connection(("127.0.0.1", port)) as sock:
             sock.sendall(os.urandom(number % 200) if number % 3 else b"\xc0" + os.urandom(300) + b"\xc0")
+
+
+if __name__ == "__main__":
+    barrage(int(sys.argv[1]), float(sys.argv[2]))

@@ -1,7 +1,13 @@
-"""Run the engine over JACK's dummy driver for many callbacks, and count the misses.
+"""Run the engine for long, and under abuse. For docs/measurements.md, by hand:
 
-For docs/measurements.md: `python tests/soak.py --callbacks 30000 --model isolate`, and again with `--busy`, which keeps
-another core busy meanwhile. The test suite runs a shorter one (`test_jack.py`).
+    python tests/soak.py count --callbacks 30000 --model isolate    # misses in so many callbacks over JACK; --busy
+    python tests/soak.py faults --minutes 60 --out soak             # the fault plan, in real time over JACK
+    python tests/soak.py faults --minutes 3 --device file           # the same as fast as it goes, without a server
+    python tests/soak.py hours --hours 8 --out soak                 # accelerated; held to a fresh engine at the end
+    python tests/soak.py report soak                                # the table and the picture of a log once more
+
+`faults` and `hours` return 1 if anything did not hold. The test suite runs short ones (`test_jack.py`, `test_soak.py`).
+Read next: `soak_faults.py`, the plan; `soak_run.py`, one run; `soak_watch.py`, the ear.
 """
 
 from __future__ import annotations
@@ -10,13 +16,19 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+import soak_hours
 from audio_systems import jack_server, may_be_realtime, running
+from soak_faults import FAULTS, NEEDS_REAL_TIME, NEEDS_SERVER, Fault
+from soak_report import report
+from soak_run import Run
 
 from rtvox.devices import SoundCard
 from rtvox.engine import Engine, Model
 from rtvox.params import parse_setting
+from rtvox.report import find_models
 from rtvox.status import Status
 
 
@@ -52,14 +64,44 @@ def soak(
         return status
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--callbacks", type=int, default=30000)
-    parser.add_argument("--period", type=int, default=128)
-    parser.add_argument("--model", default="none")
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--busy", action="store_true", help="keep another core busy")
-    args = parser.parse_args()
+def abuse(
+    folder: Path,
+    seconds: float,
+    models: list[str],
+    *,
+    over_jack: bool = True,
+    swap_s: float = 20.0,
+    fault_s: float = 5.0,
+    plan: Sequence[Fault] = FAULTS,
+) -> Run:
+    """Let one fault after the other happen, with models swapped all the while; return the Run, stopped.
+
+    Args:
+        folder: for log and recordings.
+        seconds: after these, and once through the plan at least, the fault under way is the last.
+        swap_s, fault_s: between two swaps; from a recovery to the next fault.
+        plan: repeated; without a sound server, what needs one is left out.
+    """
+    server = jack_server(realtime=may_be_realtime()) if over_jack else contextlib.nullcontext()
+    left_out = () if over_jack else (*NEEDS_SERVER, *NEEDS_REAL_TIME)
+    plan, done = [fault for fault in plan if fault not in left_out], 0
+    with server as jack, Run(folder, models, jack) as run:
+        run.recover("sound at the beginning")
+        next_swap = run.seconds + swap_s
+        while run.seconds < seconds or done < len(plan):
+            run.wait(min(fault_s, next_swap - run.seconds))
+            if run.seconds >= next_swap:
+                next_swap += swap_s
+                run.swap()
+            else:
+                run.do(plan[done % len(plan)])
+                done += 1
+        run.recover("sound at the end")
+        run.wait(1.0)
+    return run
+
+
+def _count(args: argparse.Namespace) -> int:
     settings = dict(parse_setting(setting) for setting in args.settings)
     status = soak(args.model, args.callbacks, settings, period=args.period, busy=args.busy)
     print(
@@ -69,6 +111,52 @@ def main() -> int:
         f"p99 {status.compute_p99_ms:.2f} max {status.compute_max_ms:.2f} ms; latency {status.latency.total_ms:.1f} ms"
     )
     return 0
+
+
+def _faults(args: argparse.Namespace) -> int:
+    models = args.models or [*_shipped(), "none"]
+    over_jack = args.device == "jack"
+    run = abuse(args.out, 60.0 * args.minutes, models, over_jack=over_jack, swap_s=args.swap, fault_s=args.pause)
+    return report(args.out) or bool(run.failures)
+
+
+def _hours(args: argparse.Namespace) -> int:
+    args.out.mkdir(parents=True, exist_ok=True)
+    return not soak_hours.run(args.models or _shipped(), args.hours, args.rounds, args.out / "hours.jsonl")
+
+
+def _shipped() -> list[str]:
+    return [path.stem for path in find_models()[0]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    count = commands.add_parser("count")
+    count.add_argument("--callbacks", type=int, default=30000)
+    count.add_argument("--period", type=int, default=128)
+    count.add_argument("--model", default="none")
+    count.add_argument("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE")
+    count.add_argument("--busy", action="store_true", help="keep another core busy")
+    count.set_defaults(run=_count)
+    faults = commands.add_parser("faults")
+    faults.add_argument("--minutes", type=float, default=3.0)
+    faults.add_argument("--device", choices=("jack", "file"), default="jack")
+    faults.add_argument("--swap", type=float, default=20.0, help="seconds between two swaps")
+    faults.add_argument("--pause", type=float, default=5.0, help="seconds between a recovery and the next fault")
+    faults.set_defaults(run=_faults)
+    hours = commands.add_parser("hours")
+    hours.add_argument("--hours", type=float, default=8.0, help="of sound, shared by all models")
+    hours.add_argument("--rounds", type=int, default=4, help="how often the models take turns, and are compared")
+    hours.set_defaults(run=_hours)
+    for command in (faults, hours):
+        command.add_argument("--out", type=Path, default=Path("runs/soak"), help="folder for the log")
+        command.add_argument("--models", nargs="+", help="default: all that are shipped")
+    again = commands.add_parser("report")
+    again.add_argument("folder", type=Path)
+    again.set_defaults(run=lambda args: report(args.folder))
+    args = parser.parse_args()
+    return int(args.run(args))
 
 
 if __name__ == "__main__":
