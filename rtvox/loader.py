@@ -19,7 +19,7 @@ from rtvox.keeper import Keeper
 from rtvox.mixer import Mixer
 from rtvox.priority import CONTROL_PRIORITY, raise_priority
 from rtvox.providers import Provider
-from rtvox.synthesis import wanted_synthesis
+from rtvox.synthesis import STRUCTURAL, wanted_synthesis
 
 Model = str | os.PathLike[str] | Chain | None  # a name, a path, a chain made elsewhere, or no model
 
@@ -40,6 +40,7 @@ class Loader:
         self._mixer, self._keeper, self._spec, self._provider = mixer, keeper, spec, provider
         self._turn = threading.Lock()
         self._model: Model = None  # what the chain in use was built from
+        self._structure = {name: mixer.params[name] for name in STRUCTURAL}  # and with what
         self._restructuring = False  # a loading thread waits to look at the controls: it will see later changes, too
 
     def load(self, model: Model, *, wait: bool = True) -> None:
@@ -47,7 +48,10 @@ class Loader:
         self._in_thread(model, lambda: self._load(model), wait=wait)
 
     def restructure(self, *, wait: bool) -> None:
-        """Load the model in use once more if its chain is not as the controls want it; otherwise as `load`."""
+        """Load the model in use once more if its chain is not as the controls want it; otherwise as `load`.
+
+        If that fails, the controls that wanted it go back to what they were.
+        """
         if not self._restructuring:
             self._restructuring = True
             self._in_thread(self._model, self._restructure, wait=wait)
@@ -77,18 +81,27 @@ class Loader:
     def _load(self, model: Model) -> None:
         """Build, warm and hand over."""
         params = self._mixer.params
-        chain = model if isinstance(model, Chain) else build_chain(model, self._spec, self._provider, params.values())
+        settings = params.values()
+        chain = model if isinstance(model, Chain) else build_chain(model, self._spec, self._provider, settings)
         params.join(chain.controls)
         chain.warm_up()
         chain.settle(params)
         self._hand_over(chain)
         self._model, self.error = model, ""
+        self._structure = {name: settings[name] for name in STRUCTURAL}
 
     def _restructure(self) -> None:
         self._restructuring = False  # before the controls are read
-        model, chain, settings = self._model, self._mixer.chain, self._mixer.params.values()
+        model, chain, params = self._model, self._mixer.chain, self._mixer.params
+        settings = params.values()
         if not isinstance(model, Chain) and chain.synthesis != wanted_synthesis(chain.manifest, settings):
-            self._load(model)
+            try:
+                self._load(model)
+            except Exception:
+                for name, before in self._structure.items():
+                    if params[name] == settings[name]:  # unless it was asked for something else meanwhile
+                        params.set(name, before)
+                raise
 
     def _hand_over(self, chain: Chain) -> None:
         """Make it the chain in use: at once if no sound runs, else through the mixer; return when that is done."""

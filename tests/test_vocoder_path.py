@@ -239,6 +239,7 @@ def test_without_a_vocoder_one_line_says_so_and_the_sound_goes_on(
     )
     player.play(RATE // 2)
     assert player.engine._mixer.chain is chain
+    assert player.engine.params["resynthesis"] == 0.0  # as it sounds
     player.stop()
     with pytest.raises(ModelFileError, match="resynthesis=vocoder: model 'vocoder': not found"):
         convert_array(music[:HOP], RATE, None, VOCODER)
