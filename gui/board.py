@@ -145,7 +145,9 @@ class Board(QWidget):
         elif topic == "record" and mirror.record and not mirror.record.endswith((".wav", ".flac")):
             self.banner.warn(mirror.record)  # why the recording has ended
         elif topic == "status":
-            self.banner.last(mirror.text("error"))
+            # Where the CPU took over from a provider, the message says why.
+            fallen = mirror.text("message") if mirror.number("fallbacks") else ""
+            self.banner.last(mirror.text("error") or fallen)
 
     def _on_meters(self, input_peak: float, input_rms: float, output_peak: float, output_rms: float) -> None:
         self.input.meter.show_levels(input_peak, input_rms)

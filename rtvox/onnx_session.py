@@ -21,7 +21,7 @@ import onnxruntime as ort
 import platformdirs
 
 from rtvox.features import Array
-from rtvox.providers import CPU, PROVIDERS, ProviderRow
+from rtvox.providers import PROVIDERS, ProviderRow
 
 # onnxruntime's InferenceSession, OrtValue and RunOptions: it publishes no types.
 Session: TypeAlias = Any
@@ -187,8 +187,10 @@ def _session(data: bytes, row: ProviderRow, more: dict[str, str]) -> Session:
         cache = Path(platformdirs.user_cache_dir("rtvox")) / "tensorrt"
         cache.mkdir(parents=True, exist_ok=True)
         own["trt_engine_cache_path"] = str(cache)
-    # Behind it the CPU, for operators that it lacks.
-    providers = [(row.onnxruntime, own)] + [(PROVIDERS[CPU].onnxruntime, {})] * row.apart
+    providers = [
+        (row.onnxruntime, own),
+        *((PROVIDERS[name].onnxruntime, PROVIDERS[name].options) for name in row.behind),
+    ]
     session = ort.InferenceSession(data, options, providers=providers, enable_fallback=0)
     if session.get_providers()[0] != row.onnxruntime:
         needs = f" (CUDA {ort.cuda_version} and cuDNN 9 are needed)" if row.device == "cuda" else ""

@@ -32,7 +32,7 @@ PARITY = (
     1e-3  # the most by which a provider's output may differ from the CPU's, relative to the largest value if over 1
 )
 
-_trials: dict[tuple[str, tuple[str, ...]], str] = {}  # what a trial has chosen, by model and contenders
+_trials: dict[str, str] = {}  # what a trial has chosen, by the model's hash
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,11 @@ def choose_provider(model: ModelFile, provider: Provider = AUTO) -> Choice:
         raise ModelFileError(f"{model.path}: onnxruntime cannot run it ({_one_line(error)}); export it again") from None
     contenders: dict[str, Runner] = {}
     refused: dict[str, str] = {}
+    tried = _trials.get(model.manifest.graph_sha256, "") if provider == AUTO else ""
+    if tried == CPU:
+        return Choice(CPU, spare, None, "running on cpu, as tried before")
     for row in PROVIDERS.values():
-        if row.apart and provider in (AUTO, row.name):
+        if row.apart and (tried or provider) in (AUTO, row.name):
             try:
                 contenders[row.name] = _contender(model, row, frames, expected)
             except Exception as error:  # as above
@@ -81,13 +84,12 @@ def choose_provider(model: ModelFile, provider: Provider = AUTO) -> Choice:
         return Choice(CPU, spare, None, f"running on the CPU: {refused[provider]}")
     if not contenders:
         return Choice(CPU, spare, None, f"running on the CPU, all that can be used here ({_why_no_gpu(refused)})")
-    key = (model.manifest.graph_sha256, tuple(contenders))
+    if tried:
+        return Choice(tried, contenders[tried], spare, f"running on {tried}, as tried before")
     contenders[CPU] = spare
-    message = f"running on {_trials[key]}, as tried before" if key in _trials else ""
-    if not message:
-        hop_s = model.manifest.features.hop / model.manifest.features.sample_rate
-        _trials[key], message = pick(try_out(contenders, frames, hop_s, TRIAL_S), DUE * hop_s)
-    name = _trials[key]
+    hop_s = model.manifest.features.hop / model.manifest.features.sample_rate
+    name, message = pick(try_out(contenders, frames, hop_s, TRIAL_S), DUE * hop_s)
+    _trials[model.manifest.graph_sha256] = name
     return Choice(name, contenders[name], None if name == CPU else spare, message)
 
 

@@ -23,6 +23,7 @@ class ProviderRow:
         onnxruntime: its name there.
         options: for onnxruntime.
         device: where its tensors lie, as onnxruntime names it; "cpu" is the computer's own memory.
+        behind: who runs the operators that it lacks.
         apart: it is not the CPU: a network runs in a thread of its own, is watched, and frames are copied there and
             back.
         graph: the calls of a frame can be recorded once, and replayed as one (CUDA graphs).
@@ -37,6 +38,7 @@ class ProviderRow:
     onnxruntime: str
     options: Mapping[str, str] = field(default_factory=dict)
     device: str = "cpu"
+    behind: tuple[str, ...] = (CPU,)
     apart: bool = True
     graph: bool = False
     half: bool = False
@@ -73,8 +75,9 @@ PROVIDERS: dict[str, ProviderRow] = {
             "tensorrt",
             "NVIDIA GPU, TensorRT",
             "TensorrtExecutionProvider",
-            options={"trt_cuda_graph_enable": "0", "trt_engine_cache_enable": "1"},
+            options={"trt_engine_cache_enable": "1"},
             device="cuda",
+            behind=("cuda", CPU),
             library=("libnvinfer.so.10", "nvinfer_10.dll"),
             remedy="install onnxruntime-gpu and TensorRT 10",
         ),
@@ -92,6 +95,6 @@ PROVIDERS: dict[str, ProviderRow] = {
             device="dml",
             remedy="Windows only: install onnxruntime-directml in place of onnxruntime",
         ),
-        ProviderRow(CPU, "CPU", "CPUExecutionProvider", apart=False),
+        ProviderRow(CPU, "CPU", "CPUExecutionProvider", behind=(), apart=False),
     )
 }

@@ -1,7 +1,7 @@
 """What Python itself must do, and not do, while sound runs.
 
 `hold` and `release` bracket the time: no garbage collection, but for `collect`, and a switch interval far under a hop.
-`raise_priority` is called by a thread that has a deadline. Read next: `engine.py` and `keeper.py`, its users.
+Read next: `priority.py`, for what threads ask of the system; `engine.py` and `keeper.py`, the users of this.
 """
 
 from __future__ import annotations

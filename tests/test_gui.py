@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
@@ -378,6 +379,15 @@ def test_presets_are_saved_listed_and_loaded(open_window: Open, station: Station
     qtbot.keyClick(window, Qt.Key.Key_PageUp)
     qtbot.waitUntil(lambda: window.board.banner.text != "", timeout=WAIT_MS)
     assert station.value("mix") == pytest.approx(0.1)
+
+
+def test_a_fallback_to_the_cpu_is_said(
+    window: Window, station: Station, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = station.engine.status
+    fallen = {"fallbacks": 1, "message": "cuda failed (driver reset): running on the CPU since"}
+    monkeypatch.setattr(station.engine, "status", lambda: replace(status(), **fallen))
+    qtbot.waitUntil(lambda: "driver reset" in window.board.banner.text, timeout=WAIT_MS)
 
 
 def test_devices_are_picked_by_host_or_stay(window: Window, station: Station, qtbot: QtBot) -> None:
