@@ -23,7 +23,7 @@ from export.measures import (
     syllable_correlation,
 )
 from export.models import MODELS, find_model
-from export.networks.scream import Scream
+from export.networks.scream import SHARED, Scream
 from export.networks.streaming import MagnitudeNoise
 from export.recipe import read_recipe
 from export.spectra import log_mel
@@ -119,22 +119,32 @@ def test_cost_of_the_shipped_recipe_is_within_the_plan() -> None:
 
 
 def test_noise_is_the_same_in_torch_and_onnxruntime_and_as_designed(network: Scream) -> None:
-    noise = MagnitudeNoise(128)
+    noise, shared = MagnitudeNoise(128), torch.tensor([SHARED])
     state = [noise.anywhere(8), torch.zeros(8, *noise.state_shapes[1])]
-    whole, *after = noise(800, state)
+    whole, *after = noise(800, shared, state)
     parts = []
     for _ in range(800):
-        part, *state = noise(1, state)
+        part, *state = noise(1, shared, state)
         parts.append(part)
     assert torch.equal(torch.cat(parts, 1), whole)
     assert all(torch.equal(a, b) for a, b in zip(state, after, strict=True))
     settled = whole[:, 4:]
     assert float(settled.mean()) == pytest.approx(0.0, abs=0.06)
     assert float(settled.std()) == pytest.approx(1.0, abs=0.05)
-    assert float(settled.mean(-1).var()) == pytest.approx(noise.shared, abs=0.05)  # what all bands share
+    assert float(settled.mean(-1).var()) == pytest.approx(SHARED, abs=0.05)  # what all bands share
     neighbours = torch.corrcoef(settled.flatten(0, 1).T)[60]
     assert neighbours[61] > 0.5 > neighbours[70] > 0.3
     assert len(set(noise.factor.tolist())) == len(noise.factor)
+
+
+def test_growls_rock_all_bands_at_once_and_shrieks_do_not(network: Scream) -> None:
+    def shared(style: float) -> float:
+        noise = network.draw(800, torch.tensor([style]), network.random_state(8))[0]
+        return float(noise[:, 4:].mean(-1).var())
+
+    growl, between, shriek = map(shared, (0.0, 0.5, 2.0))
+    assert growl > between + 0.1 > shriek + 0.2
+    assert shriek < 0.05
 
 
 def test_losses_are_least_for_the_right_answer() -> None:

@@ -7,6 +7,7 @@ never looks at frames to come and normalises with constants only. Read next: `is
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -171,7 +172,7 @@ class Generators(nn.Module):
     def __init__(self, count: int) -> None:
         super().__init__()
         draw = torch.Generator().manual_seed(440)
-        roots = torch.tensor([a for a in range(1000, self.prime) if _is_root(a, self.prime)])
+        roots = torch.tensor(_roots(1000, self.prime))
         factor = roots[torch.randperm(len(roots), generator=draw)[:count]]
         self.register_buffer("factor", factor.float(), persistent=False)
         step = torch.randint(1, self.prime, (count,), generator=draw)
@@ -215,10 +216,8 @@ class MagnitudeNoise(Generators):
 
     overlap = (0.146, 0.854, 0.854, 0.146)  # a Hann window of four hops, at the hops' middles
     ties = (0.5, 1.0, 0.5)  # neighbouring mel bands share bins
-    # Part of the variance that all bands share, and how it follows itself. Synthesised screams share 20 to 29 %; tuned
-    # by what is heard after Griffin-Lim, where 27 % with a positive correlation left the modulation from 25 to 160 Hz
-    # 2 dB short, and none at all 4 dB. A negative one puts it where folds beat, and leaves the syllables alone.
-    shared = 0.42
+    # How the part that all bands share follows itself: a negative correlation puts it where folds beat, from 25 to
+    # 160 Hz, and leaves the syllables alone.
     rocking = (-0.45, 0.89)
 
     def __init__(self, n_mels: int) -> None:
@@ -227,8 +226,8 @@ class MagnitudeNoise(Generators):
         self.state_shapes = [(len(self.factor),), (len(self.overlap) - 1, len(self.factor))]
 
     @torch.no_grad()
-    def forward(self, frames: int, state: list[Tensor]) -> list[Tensor]:
-        """Return (B, T, M) of noise, and the next place and past."""
+    def forward(self, frames: int, shared: Tensor, state: list[Tensor]) -> list[Tensor]:
+        """Return (B, T, M) of noise, and the next place and past; all bands share a part (1,) or (B, T, 1) of it."""
         place, past = state
         white, place = self.draw(frames, place)
         white = torch.cat([past, white], 1)
@@ -242,11 +241,12 @@ class MagnitudeNoise(Generators):
         late = len(self.overlap) - len(self.rocking)
         common = white[:, late:, 2 * self.n_mels :].sum(-1, keepdim=True) * 1.5**0.5
         rocked = sum(w * common[:, i : i + frames] for i, w in enumerate(self.rocking))
-        noise = (1.0 - self.shared) ** 0.5 * (magnitude + 0.289) / 0.641 + self.shared**0.5 * rocked
+        noise = torch.sqrt(1.0 - shared) * (magnitude + 0.289) / 0.641 + torch.sqrt(shared) * rocked
         return [noise, place, white[:, -len(self.overlap) + 1 :]]
 
 
-def _is_root(a: int, prime: int) -> bool:
-    """Say whether the powers of `a` modulo a prime are all numbers below it."""
+@cache
+def _roots(low: int, prime: int) -> list[int]:
+    """Return the numbers from `low` on whose powers modulo a prime are all numbers below it."""
     divisors = [q for q in range(2, prime) if (prime - 1) % q == 0]
-    return all(pow(a, (prime - 1) // q, prime) != 1 for q in divisors)
+    return [a for a in range(low, prime) if all(pow(a, (prime - 1) // q, prime) != 1 for q in divisors)]

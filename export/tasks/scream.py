@@ -55,7 +55,7 @@ class ScreamTraining(Training):
         intensity, style = manner[..., :1], manner[..., 1:]
         state = self.network.random_state(len(mel))
         mean, deviation, latent = self.network.distribution(mel, intensity, style, state)[:3]
-        noise = self.network.noise(mel.shape[1], state[-2:])[0]
+        noise = self.network.draw(mel.shape[1], style, state)[0]
         losses = scream_losses(mel, target, mean.float(), deviation.float(), noise, latent.float(), self.network.dct)
         weight = KL_WEIGHT * min(1.0, self.global_step / KL_STEPS)
         self.log_dict(losses, prog_bar=True)
@@ -76,7 +76,7 @@ class ScreamTraining(Training):
             m, t, c = (x[None].float() for x in item)
             state = self.network.zero_state()
             mean, deviation, latent = self.network.distribution(m, c[..., :1], c[..., 1:], state)[:3]
-            noise = self.network.noise(m.shape[1], state[-2:])[0]
+            noise = self.network.draw(m.shape[1], c[..., 1:], state)[0]
             for name, loss in scream_losses(m, t, mean, deviation, noise, latent, self.network.dct).items():
                 found.setdefault(f"held_{name}", []).append(float(loss))
         self.network.train()
