@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from conftest import TINY_SPEC, tiny_run
 from playing import RATE, Player, play, roughness, wait_for
 
-from rtvox import network, network_thread, onnx_session, provider_choice
+from rtvox import network, network_thread, onnx_session, provider_choice, realtime
 from rtvox.engine import Engine
 from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import Array, Spectrum
@@ -190,6 +191,25 @@ def test_a_model_that_the_cpu_refuses_is_refused(tiny_model_path: Path) -> None:
     model = replace(load_model(tiny_model_path), data=b"nonsense")
     with pytest.raises(ModelFileError, match=r"tiny\.onnx: onnxruntime cannot run it"):
         choose_provider(model, "auto")
+
+
+@pytest.mark.usefixtures("apart")
+def test_apart_nothing_stays_allocated(tiny_model_path: Path) -> None:
+    """Garbage collection is off while sound runs: what is not freed at once is never freed."""
+    stage = OnnxStage(load_model(tiny_model_path), "cuda")
+    realtime.hold()
+    tracemalloc.start()
+    for _ in range(100):
+        stage.process(ONE)
+    before, _ = tracemalloc.get_traced_memory()
+    for i in range(2000):
+        stage.set_control("depth", i / 2000)
+        stage.process(ONE)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    realtime.release()
+    assert stage.provider == "cuda"
+    assert after - before < 16 * 1024
 
 
 # -- the trial --
