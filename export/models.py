@@ -10,18 +10,21 @@ from pathlib import Path
 
 from export.evaluate_isolate import evaluate_isolate
 from export.evaluate_scream import evaluate_scream
+from export.evaluate_timbre import evaluate_timbre
 from export.evaluate_vocoder import evaluate_vocoder
 from export.networks.isolate import Isolate
 from export.networks.scream import Scream
 from export.networks.streaming import FrameNetwork
+from export.networks.timbre import Timbre
 from export.networks.vocoder import Vocoder
 from export.recipe import Recipe
 from export.recordings.clips import prepare_clips
+from export.recordings.domains import prepare_domains
 from export.recordings.library import prepare
 from export.recordings.made import make
 from export.recordings.pairs import prepare_pairs, read_pairs
 from export.recordings.statistics import compare
-from export.tasks import isolate, scream, vocoder
+from export.tasks import isolate, scream, timbre, vocoder
 from export.train import Training
 from rtvox.errors import ParameterError
 from rtvox.features import FeatureSpec
@@ -54,9 +57,14 @@ def _prepare_vocoder(recipe: Recipe, folders: Sequence[Path], cache: Path) -> No
     prepare_clips(recipe.clips, cache)
 
 
+def _prepare_timbre(recipe: Recipe, folders: Sequence[Path], cache: Path) -> None:
+    prepare_domains(recipe.domains, folders, cache, recipe.seed)
+
+
 MODELS = {
     "isolate": Model(Isolate, isolate.SPEC, isolate.IsolateTraining, _prepare_isolate, evaluate_isolate),
     "scream": Model(Scream, scream.SPEC, scream.ScreamTraining, _prepare_scream, evaluate_scream),
+    "timbre": Model(Timbre, timbre.SPEC, timbre.TimbreTraining, _prepare_timbre, evaluate_timbre),
     "vocoder": Model(Vocoder, vocoder.SPEC, vocoder.VocoderTraining, _prepare_vocoder, evaluate_vocoder),
 }
 

@@ -45,6 +45,7 @@ class Recipe:
     clips: ClipRecipe
     domains: dict[str, Domain]
     losses: dict[str, Any]  # weights of a training's losses, and which they are
+    measured: dict[str, tuple[str, ...]]  # kind of voice -> globs of what `evaluate` hears
     network: dict[str, Any]
     batch: int
     steps: int
@@ -81,6 +82,7 @@ def read_recipe(name: str) -> Recipe:
             ClipRecipe(**text.get("clips", {})),
             domains,
             text.get("losses", {}),
+            _tuples(text.get("measured", {})),
             _tuples(text["network"]) | ({"domains": tuple(domains)} if domains else {}),
             **text["training"],
         )

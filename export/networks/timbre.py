@@ -1,0 +1,252 @@
+"""`timbre`: a causal VAE-GAN on log-mel frames that turns a voice into any of n domains, violin first.
+
+In: log-mel frames of whatever sounds, and its pitch, voicing and loudness. Out: log-mel frames of the wanted domain at
+that pitch and loudness. One encoder for all domains hears the shape of the spectrum, smoothed by a cepstrum so that the
+pitch is not in it, and says how it is articulated: a latent per frame. A generator per domain, the first block shared,
+makes a spectrum of latent, pitch, voicing and loudness; its pitch is given to it as a picture of partials, since
+painting those is no task for a small network. Silence stays silence. Runs in whichever thread calls it. Read next:
+`../tasks/timbre.py`, which trains it.
+
+Sources: AlBadawy and Lyu 2020, "Voice conversion using speech-to-speech neuro-style transfer" (one encoder, generators
+that share a block; normalised over patches of 1.6 s, so it cannot stream: here every norm is of one frame); Engel et
+al. 2020, "DDSP" (pitch and loudness as conditions).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.networks.streaming import FrameNetwork, Generators, Scan
+from export.networks.vae import Latent, draw
+from export.networks.vocoder import CausalBlock
+from rtvox.errors import ParameterError
+from rtvox.features import FeatureSpec, dct_basis, hz_from_mel, mel_from_hz
+from rtvox.params import Param
+from rtvox.pitch import CONDITIONS
+
+UNIT = 4.0  # nat, 35 dB: about the deviation of log-mel bands within a frame
+NAT = math.log(10.0) / 20.0  # of a decibel
+MIDDLE_HZ = 250.0  # pitch that networks see as 0
+REFERENCE_DB = -25.0  # loudness that `dynamics` leaves alone, about that of all training data
+ASLEEP_DB, AWAKE_DB = -75.0, -60.0  # loudness of the input below which nothing sounds, and from which all does
+LOBE_HZ = 62.0  # width of a partial in a frame of 1024 samples under Hann's window
+GAP = 0.03  # between partials, in their own height
+DRIFT = math.exp(-1.0 / 187.5)  # of the latent's random walk per frame: a second
+UNIFORM = 3.0**0.5  # deviation 1 from numbers between -1 and 1
+
+
+def controls(domains: Sequence[str]) -> tuple[Param, ...]:
+    """Return the controls of a network with these domains; `domain` and `towards` count them from 0."""
+    last = float(len(domains) - 1)
+    return (
+        Param("domain", "", 0.0, last, 0.0, 0.0, "What the voice becomes."),
+        Param("towards", "", 0.0, last, min(1.0, last), 0.0, "What `morph` leads to."),
+        Param("morph", "", 0.0, 1.0, 0.0, 50.0, "From 0, `domain`, to 1, `towards`."),
+        Param("octave", "octaves", -2.0, 2.0, 0.0, 0.0, "Moves the pitch: 1 is an octave up."),
+        Param("dynamics", "", 0.0, 2.0, 1.0, 50.0, "From 0, always as loud, over 1, as the voice, to 2."),
+        Param("hold", "", 0.0, 1.0, 0.0, 0.0, "Articulation: from 0, the voice's, over slower, to 1, held as it is."),
+        Param("jitter", "", 0.0, 1.0, 0.0, 50.0, "Articulation: trembles from frame to frame."),
+        Param("drift", "", 0.0, 1.0, 0.0, 50.0, "Articulation: wanders about within seconds."),
+    )
+
+
+class Partials(nn.Module):
+    """A picture of the partials of a pitch as mel bands see them: (..., 1) Hz to (..., M) nat, 0 on a partial."""
+
+    centre: Tensor
+    width: Tensor
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        super().__init__()
+        low, high = mel_from_hz([spec.mel_low_hz, spec.mel_high_hz])
+        edges = torch.from_numpy(hz_from_mel(np.linspace(low, high, spec.n_mels + 2))).float()
+        width = torch.hypot(0.5 * (edges[2:] - edges[:-2]), torch.tensor(LOBE_HZ))
+        self.register_buffer("centre", edges[1:-1], persistent=False)
+        self.register_buffer("width", width, persistent=False)
+
+    def forward(self, pitch: Tensor) -> Tensor:
+        """Return the picture; where bands are wider than a pitch, it is flat."""
+        nearest = torch.clamp_min(torch.round(self.centre / pitch), 1.0) * pitch
+        return torch.log(torch.exp(-((self.centre - nearest) / self.width).square()) + GAP)
+
+
+class Voice(nn.Module):
+    """A domain's own part of its generator: residual blocks, and a head that gives (B, T, 2 M), shape and partials."""
+
+    def __init__(self, channels: int, n_mels: int, blocks: int, time: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([CausalBlock(channels, 2, time) for _ in range(blocks)])
+        self.norm = nn.LayerNorm(channels)
+        self.head = nn.Linear(channels, 2 * n_mels)
+        nn.init.normal_(self.head.weight, std=0.01)
+
+    def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Map (B, T, C) features to the head's output, and return the next state."""
+        new = []
+        for block, before in zip(self.blocks, state, strict=True):
+            x, after = block(x, before)
+            new.append(after)
+        return self.head(self.norm(x)), new
+
+
+class Timbre(FrameNetwork):
+    """The network; see `FrameNetwork`."""
+
+    role = "mel"
+    resynthesis = "griffin-lim"
+    conditions = CONDITIONS
+    probe = -5.0, 2.0
+    dct: Tensor
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        domains: Sequence[str],
+        channels: int = 96,
+        latent: int = 12,
+        blocks: int = 2,
+        time: int = 7,
+    ) -> None:
+        """Args: blocks: of the encoder, and of each generator beside the shared one; time: frames that each sees."""
+        super().__init__()
+        if len(domains) < 2:
+            raise ParameterError(f"domains {tuple(domains)}: needs two or more, with names of their own")
+        self.spec, self.domains, self.controls = spec, tuple(domains), controls(domains)
+        self.silence = math.log(spec.floor)
+        self.register_buffer("dct", torch.tensor(dct_basis(spec.n_mfcc, spec.n_mels)), persistent=False)
+        self.partials = Partials(spec)
+        self.listen = nn.Linear(spec.n_mfcc + 2, channels)
+        self.encoder = nn.ModuleList([CausalBlock(channels, 2, time) for _ in range(blocks)])
+        self.latent = Latent(channels, latent)
+        self.enter = nn.Linear(latent + spec.n_mels + 3, channels)
+        self.shared = CausalBlock(channels, 2, time)
+        voices = [Voice(channels, spec.n_mels, blocks, time) for _ in domains]
+        self.voices = nn.ModuleList(voices)
+        self.chance = Generators(2 * latent)
+        block = self.shared.state_shape
+        states: dict[str, tuple[int, ...]] = {f"encoder_{i}": block for i in range(blocks)}
+        states |= {"held": (latent,), "wander": (latent,), "chance": (2 * latent,), "shared": block}
+        self.own = {name: [f"{name}_{i}" for i in range(blocks)] for name in self.domains}
+        states |= {key: block for keys in self.own.values() for key in keys}
+        self.states, self.state_shapes = list(states), list(states.values())
+
+    def forward(self, mel: Tensor, *others: Any) -> tuple[Tensor, list[Tensor]]:
+        """Convert frames.
+
+        Args:
+            mel: (B, T, M) log-mel of the input.
+            others: each of `controls`, then each of `conditions`, (1,) or (B, T, 1); last the state, tensors of
+                `state_shapes`, each with a leading B.
+
+        Returns:
+            (B, T, M) log-mel and the next state. Delay: none.
+        """
+        every = torch.ones_like(mel[..., :1])
+        domain, towards, morph, octave, dynamics, hold, jitter, drift, *told = (every * x for x in others[:-1])
+        pitch, voicing, loudness = told
+        old = dict(zip(self.states, others[-1], strict=True))
+        mean, _, new = self.encode(mel, voicing, loudness, old)
+        latent, after = self._perform(mean, hold, jitter, drift, old)
+        new |= after
+        pitch = pitch * torch.exp(math.log(2.0) * octave)  # ONNX knows no exp2
+        played = torch.clamp(REFERENCE_DB + dynamics * (loudness - REFERENCE_DB), -100.0, 0.0)
+        x, new["shared"] = self.begin(latent, pitch, voicing, played, old["shared"])
+        out = torch.zeros_like(mel)
+        for i, name in enumerate(self.domains):
+            weight = (1.0 - morph) * _near(domain, i) + morph * _near(towards, i)
+            made, states = self.speak(i, x, pitch, voicing, played, [old[key] for key in self.own[name]])
+            new |= dict(zip(self.own[name], states, strict=True))
+            out = out + weight * made
+        awake = torch.clamp((loudness - ASLEEP_DB) / (AWAKE_DB - ASLEEP_DB), 0.0, 1.0)
+        return torch.clamp_min(self.silence + awake * (out - self.silence), self.silence), [new[k] for k in self.states]
+
+    def encode(
+        self, mel: Tensor, voicing: Tensor, loudness: Tensor, state: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return mean and log-variance (B, T, L) of the latent, and the encoder's next states."""
+        shape = torch.clamp_min((mel - loudness * NAT) / UNIT, -2.5)
+        heard = torch.cat([shape @ self.dct.T / 4.0, voicing, loudness / 35.0 + 1.0], -1)
+        x, new = self.listen(heard), dict[str, Tensor]()
+        for i, block in enumerate(self.encoder):
+            x, new[f"encoder_{i}"] = block(x, state[f"encoder_{i}"])
+        return *self.latent(x), new
+
+    def begin(
+        self, latent: Tensor, pitch: Tensor, voicing: Tensor, loudness: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the features (B, T, C) that all generators start from, out of the block they share; and its state."""
+        told = [torch.log2(pitch / MIDDLE_HZ), voicing, loudness / 35.0 + 1.0]
+        after: tuple[Tensor, Tensor] = self.shared(
+            self.enter(torch.cat([latent, voicing * self.partials(pitch), *told], -1)), state
+        )
+        return after
+
+    def speak(
+        self, domain: int, x: Tensor, pitch: Tensor, voicing: Tensor, loudness: Tensor, state: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return (B, T, M) log-mel of one domain, and the states of its blocks."""
+        made, after = self.voices[domain](x, state)
+        shape, depth = made.chunk(2, -1)
+        partials = voicing * nn.functional.softplus(depth) * self.partials(pitch)
+        mel = loudness * NAT + UNIT * (shape - 0.5) + partials
+        return torch.clamp_min(mel, self.silence), after
+
+    def translate(
+        self, mel: Tensor, told: Tensor, domain: Tensor, moved: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return (B, T, M) frames of other domains, and the latent's mean, log-variance and drawn place: for training.
+
+        Args:
+            mel: (B, T, M). told: (B, T, 3), its conditions. domain: (B,) whole numbers, of the result.
+            moved: (B, T, 3), the conditions of the result; None: those of mel.
+        """
+        state = dict(zip(self.states, self.zero_state(len(mel)), strict=True))
+        mean, spread, _ = self.encode(mel, told[..., 1:2], told[..., 2:], state)
+        latent = draw(mean, spread) if self.training else mean
+        return self.generate(latent, told if moved is None else moved, domain), mean, spread, latent
+
+    def generate(self, latent: Tensor, told: Tensor, domain: Tensor) -> Tensor:
+        """Return (B, T, M) frames of domains (B,), from latents (B, T, L) and conditions (B, T, 3): for training."""
+        state = dict(zip(self.states, self.zero_state(len(latent)), strict=True))
+        pitch, voicing, loudness = told.split(1, -1)
+        x, _ = self.begin(latent, pitch, voicing, loudness, state["shared"])
+        mel = torch.zeros(*x.shape[:2], self.spec.n_mels, device=x.device)
+        for i, name in enumerate(self.domains):
+            rows = torch.nonzero(domain == i)[:, 0]
+            if len(rows):
+                own = [state[key][rows] for key in self.own[name]]
+                made, _ = self.speak(i, x[rows], pitch[rows], voicing[rows], loudness[rows], own)
+                mel = mel.index_copy(0, rows, made.to(mel.dtype))
+        return mel
+
+    def _perform(
+        self, mean: Tensor, hold: Tensor, jitter: Tensor, drift: Tensor, old: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the latent as the performer bends it, and the states of that."""
+        keep = 1.0 - (1.0 - hold) ** 3
+        numbers, place = self.chance.draw(mean.shape[1], old["chance"])
+        trembling, pushed = numbers.chunk(2, -1)
+        held = _smooth(keep.expand_as(mean), (1.0 - keep) * mean, old["held"])
+        pushed = (1.0 - DRIFT**2) ** 0.5 * UNIFORM * pushed
+        wander = _smooth(torch.full_like(pushed, DRIFT), pushed, old["wander"])
+        latent = held + jitter * UNIFORM * trembling + drift * 2.0 * wander
+        return latent, {"held": held[:, -1], "wander": wander[:, -1], "chance": place}
+
+
+def _smooth(keep: Tensor, new: Tensor, state: Tensor) -> Tensor:
+    """Return h[t] = keep[t] h[t - 1] + new[t], all (B, T, L), from the h before, (B, L)."""
+    if new.shape[1] == 1:
+        return keep * state[:, None] + new
+    out: Tensor = Scan.apply(keep.transpose(0, 1), new.transpose(0, 1), state)
+    return out.transpose(0, 1)
+
+
+def _near(place: Tensor, domain: int) -> Tensor:
+    """Return how much of a domain there is at a place between the whole numbers."""
+    return torch.clamp_min(1.0 - (place - domain).abs(), 0.0)

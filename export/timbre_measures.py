@@ -1,0 +1,95 @@
+"""What is measured of a moved timbre: does it follow the voice, and does it sound like where it was moved to.
+
+In: samples (N,) at 48 kHz, or prepared frames. Out: numbers. The embedding is one that needs no download: 19 MFCCs
+(without the level) of the mel bands below 12 kHz, and their slopes, of frames that are no pause. Runs in the caller's
+thread. Read next: `evaluate_timbre.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+import pyworld
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from export.recordings.library import RATE
+from export.spectra import log_mel
+from rtvox.features import MEL_SPEC, Array, dct_basis, mel_filterbank
+from rtvox.pitch import track
+
+HOP = MEL_SPEC.hop
+SECOND = round(RATE / HOP)  # frames
+PAUSE_NAT = 5.0  # of a frame's level below the loudest: 43 dB
+NEAR_CENTS = 50.0
+HEARD_DB = -60.0
+FOUND_MS = 100.0  # from an onset of the input to that of the output that is taken to be the same
+
+Double = npt.NDArray[np.float64]
+
+
+def pitch_of(sound: Array) -> Double:
+    """Return the pitch every hop in Hz, 0 where unvoiced: by WORLD, not by the tracker that drives the network."""
+    return np.asarray(pyworld.harvest(sound.astype(np.float64), RATE, 60.0, 1500.0, 1000.0 * HOP / RATE)[0])
+
+
+def pitch_kept(heard: Array, made: Array, octave: float) -> tuple[int, int]:
+    """Return how many frames voiced in both sounds are within 50 cents of the moved pitch, and how many there are."""
+    before, after = pitch_of(heard), pitch_of(made)
+    count = min(len(before), len(after))
+    both = (before[:count] > 0.0) & (after[:count] > 0.0)
+    cents = 1200.0 * (np.log2(after[:count][both] / before[:count][both]) - octave)
+    return int(np.count_nonzero(np.abs(cents) <= NEAR_CENTS)), int(np.count_nonzero(both))
+
+
+def loudness_correlation(heard: Array, made: Array) -> float:
+    """Return the correlation of the loudness contours, in dB, where the input can be heard."""
+    before, after = (track(sound)[:, 2] for sound in (heard, made))
+    count = min(len(before), len(after))
+    loud = before[:count] > HEARD_DB
+    return float(np.corrcoef(before[:count][loud], np.maximum(after[:count][loud], HEARD_DB - 20.0))[0, 1])
+
+
+def onset_distances_ms(heard: Array, made: Array) -> list[float]:
+    """Return, for each onset of the input that has one nearby in the output, how far they are apart."""
+    before, after = (librosa.onset.onset_detect(y=x, sr=RATE, hop_length=HOP, units="time") for x in (heard, made))
+    if not len(after):
+        return []
+    apart = [1000.0 * float(np.abs(after - time).min()) for time in before]
+    return [ms for ms in apart if ms < FOUND_MS]
+
+
+def mel_of(sound: Array) -> Array:
+    """Return (T, M) log-mel of (N,) samples."""
+    frames: Array = log_mel(torch.from_numpy(sound[: len(sound) // HOP * HOP])[None], MEL_SPEC)[0].numpy()
+    return frames
+
+
+def embed(mel: Array) -> Array:
+    """Return (T', 38) embeddings of those of (T, M) log-mel frames that are no pause."""
+    hz = np.arange(MEL_SPEC.n_bins) * RATE / MEL_SPEC.n_fft
+    low = mel[:, mel_filterbank(MEL_SPEC) @ hz / np.maximum(mel_filterbank(MEL_SPEC).sum(1), 1e-9) < 12000.0]
+    cepstra = (low @ dct_basis(MEL_SPEC.n_mfcc, low.shape[1]).T)[:, 1:]
+    slopes = np.gradient(cepstra, axis=0)
+    level = np.log(np.exp(low).mean(1))
+    return np.asarray(np.concatenate([cepstra, slopes], 1)[level > level.max() - PAUSE_NAT], np.float32)
+
+
+def train_classifier(domains: Mapping[str, Sequence[Array]]) -> Pipeline:
+    """Return a classifier of seconds, trained on real log-mel (T, M) of each domain."""
+    rows = {name: np.concatenate([seconds(mel) for mel in mels]) for name, mels in domains.items()}
+    labels = np.concatenate([[name] * len(row) for name, row in rows.items()])
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, class_weight="balanced"))
+    return classifier.fit(np.concatenate(list(rows.values())), labels)
+
+
+def seconds(mel: Array) -> Double:
+    """Return what a classifier sees of each second that sounds in (T, M) log-mel: mean and deviation of embeddings."""
+    rows = embed(mel)
+    stretches = [rows[i : i + SECOND] for i in range(0, len(rows) - SECOND // 2, SECOND)]
+    return np.array([[*stretch.mean(0), *stretch.std(0)] for stretch in stretches]).reshape(-1, 2 * rows.shape[1])
