@@ -26,7 +26,7 @@ from rtvox.errors import ParameterError
 from rtvox.features import Array, FeatureSpec, mel_filterbank, mfcc
 from rtvox.model_file import ModelFile, load_model
 
-VOICES = 12  # per group; with four, a Frechet distance hangs on which four
+VOICES = 9  # per group; with four, a Frechet distance hangs on which four
 INTENSITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 STYLES = {"growl": 0.0, "scream": 1.0, "shriek": 2.0}
 ACTIVE_DB = -45.0  # frames this far below the loudest are not compared

@@ -88,6 +88,14 @@ def test_screams_are_rough_noisy_and_in_place(voice: Array, style: float, rng: n
     assert syllable_correlation(screams[-1], voice) > 0.85
 
 
+def test_screams_sit_far_above_the_voice_and_growls_do_not(voice: Array, rng: np.random.Generator) -> None:
+    seen = look_at(voice)
+    growl, made = (statistics_of(scream(seen, draw_manner(style, rng), 1.0)) for style in (0.0, 1.0))
+    assert made["centroid_hz"] > 1.2 * growl["centroid_hz"]
+    assert made["band_0_500_db"] < growl["band_0_500_db"] - 3.0
+    assert made["mod_60_120"] < growl["mod_60_120"]
+
+
 def test_the_plain_recipe_only_modulates(voice: Array) -> None:
     plain, active = angus(look_at(voice)), voiced(voice)
     assert plain.shape == voice.shape
