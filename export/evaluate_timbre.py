@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.pipeline import Pipeline
 
 from export.evaluate import show_spectrograms
 from export.evaluate_scream import resynthesise
@@ -21,7 +22,9 @@ from export.recordings.domains import Part, level, read_domains
 from export.recordings.library import RATE, read_mono
 from export.recordings.pairs import voice_files
 from export.spectra import overlap_add
+from export.tasks.timbre import middle_of
 from export.timbre_measures import (
+    confusion,
     embed,
     loudness_correlation,
     mel_of,
@@ -53,14 +56,16 @@ def evaluate_timbre(
     names = file.manifest.domains
     vocoder = _vocoder(model)
     voices = {kind: _clips(patterns, folders, recipe.seed) for kind, patterns in recipe.measured.items()}
-    trained = {name: _mels(parts) for name, parts in read_domains(cache, names).items()}
+    parts = read_domains(cache, names)
+    trained = {name: _mels(parts[name]) for name in names}
     unseen = {name: _mels(parts) or trained[name] for name, parts in read_domains(cache, names, held=True).items()}
     classifier = train_classifier(trained)
     figures, made = dict[str, float](), dict[tuple[str, str], list[Array]]()
     for name in names:
         figures[f"{name}_called_right"] = _called(classifier, unseen[name], name)
         for kind, clips in voices.items():
-            octaves = [_octave(clip, read_domains(cache, [name])[name]) for clip in clips]
+            middle = middle_of(np.concatenate([part.frames()[1] for part in parts[name][:TRAINED]]))
+            octaves = [float(np.clip(round(middle - middle_of(track(clip))), -2, 2)) for clip in clips]
             sounds = [
                 convert(file, clip, vocoder, domain=float(names.index(name)), octave=octave)
                 for clip, octave in zip(clips, octaves, strict=True)
@@ -80,6 +85,9 @@ def evaluate_timbre(
             }
     figures |= _stays_quiet(file, vocoder)
     print("\n".join(f"{name:40} {value:8.3f}" for name, value in figures.items()))
+    heard = {f"real {name}": mels for name, mels in unseen.items()}
+    heard |= {f"{kind} {name}": [mel_of(sound) for sound in sounds] for (kind, name), sounds in made.items()}
+    print(confusion(classifier, heard))
     kind = next(iter(voices))
     shown = {"voice": voices[kind][0]} | {f"as {name}": made[kind, name][0] for name in names}
     show_spectrograms(pictures / f"{recipe.name}-{kind}.png", shown)
@@ -136,20 +144,10 @@ def _mels(parts: Sequence[Part]) -> list[Array]:
     return [part.frames()[0] for part in parts[:TRAINED]]
 
 
-def _octave(clip: Array, parts: Sequence[Part]) -> float:
-    """Return the octaves from the middle of a clip's pitches to that of a domain's, from -2 to 2."""
-
-    def middle(told: Array) -> float:
-        voiced = told[told[:, 1] > 0.5, 0]
-        return float(np.median(np.log2(voiced))) if len(voiced) else 8.0
-
-    target = middle(np.concatenate([part.frames()[1] for part in parts[:TRAINED]]))
-    return float(np.clip(round(target - middle(track(clip))), -2, 2))
-
-
-def _called(classifier: object, mels: Sequence[Array], name: str) -> float:
+def _called(classifier: Pipeline, mels: Sequence[Array], name: str) -> float:
+    """Return which part of the seconds of (T, M) log-mel a classifier calls by this name."""
     rows = np.concatenate([seconds(mel) for mel in mels])
-    return float(np.mean(classifier.predict(rows) == name)) if len(rows) else float("nan")  # type: ignore[attr-defined]
+    return float(np.mean(classifier.predict(rows) == name)) if len(rows) else float("nan")
 
 
 def _stays_quiet(file: ModelFile, vocoder: ModelFile | None) -> dict[str, float]:

@@ -88,6 +88,16 @@ def train_classifier(domains: Mapping[str, Sequence[Array]]) -> Pipeline:
     return classifier.fit(np.concatenate(list(rows.values())), labels)
 
 
+def confusion(classifier: Pipeline, heard: Mapping[str, Sequence[Array]]) -> str:
+    """Return a table: which part of the seconds of each row's log-mel (T, M) is called by each of the names."""
+    names = list(classifier.classes_)
+    lines = [f"{'called':16}" + "".join(f"{name:>12}" for name in names)]
+    for row, mels in heard.items():
+        said = classifier.predict(np.concatenate([seconds(mel) for mel in mels]))
+        lines.append(f"{row:16}" + "".join(f"{np.mean(said == name):12.2f}" for name in names))
+    return "\n".join(lines)
+
+
 def seconds(mel: Array) -> Double:
     """Return what a classifier sees of each second that sounds in (T, M) log-mel: mean and deviation of embeddings."""
     rows = embed(mel)

@@ -48,9 +48,13 @@ class Training(lightning.LightningModule):
     def validation_step(self, batch: Tensor, _: int) -> None:
         """Nothing per batch."""
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return what the optimiser moves; a task whose discriminators learn beside the network adds them."""
+        return [{"params": list(self.network.parameters())}]
+
     def configure_optimizers(self) -> Any:
         """AdamW, a short warm-up, then half a cosine down to zero at the recipe's last step."""
-        optimizer = torch.optim.AdamW(self.network.parameters(), self.recipe.learning_rate, weight_decay=1e-3)
+        optimizer = torch.optim.AdamW(self.parameter_groups(), self.recipe.learning_rate, weight_decay=1e-3)
 
         def scale(step: int) -> float:
             rise = min(1.0, (step + 1) / WARM_UP)

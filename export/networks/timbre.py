@@ -175,7 +175,8 @@ class Timbre(FrameNetwork):
         x, new = self.listen(heard), dict[str, Tensor]()
         for i, block in enumerate(self.encoder):
             x, new[f"encoder_{i}"] = block(x, state[f"encoder_{i}"])
-        return *self.latent(x), new
+        mean, spread = self.latent(x)
+        return mean.float(), spread.float(), new
 
     def begin(
         self, latent: Tensor, pitch: Tensor, voicing: Tensor, loudness: Tensor, state: Tensor

@@ -1,7 +1,7 @@
 """Domains to move a timbre between: folders of recordings, each of one instrument or kind of voice.
 
 In: for each domain, globs of recordings, and perhaps notes from which more phrases are made (`phrases.py`). Out:
-`<cache>/domains/NAME/PART.npz`: log-mel in steps of half a decibel, and what the pitch tracker tells of each frame, at
+`<cache>/domains/NAME/PART.npz`: log-mel in steps of a decibel, and what the pitch tracker tells of each frame, at
 one loudness for all; a minute takes about 1 MB. Parts named `held-*` are never trained on. Seeded. Offline.
 Read next: `../tasks/timbre.py`.
 """
@@ -29,7 +29,7 @@ from rtvox.pitch import track
 
 FOLDER = "domains"
 HELD = "held-"
-STEP = 0.055  # nat: half a decibel, the grain of the stored log-mel
+STEP = 0.11  # nat: a decibel, the grain of the stored log-mel
 LOUDNESS_DB = -20.0  # A-weighted, of a domain's louder half: distances to microphones are no timbre
 PART_S = 60.0  # recordings are strung together to about this length
 MADE = "phrases rendered from notes: cross-faded, pitch-warped, following voices"

@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ SPEC = MEL_SPEC
 FRAMES = 192  # of an item, 1 s
 SETTLED = 36  # of them, which the blocks need until they see no padding; not judged
 LEVELS_DB = -12.0, 6.0  # by which items are made louder
+SHOWN_EVERY = 2500  # steps: pictures and sounds take seconds
 VOICED = 0.5
 OCTAVES, CHANCES = (-1, 0, 1), (0.1, 0.8, 0.1)  # away from the octave nearest to the middle of the target's range
 
@@ -71,6 +73,7 @@ class TimbreTraining(Training):
 
     def __init__(self, recipe: Recipe, cache: Path) -> None:
         super().__init__(recipe, Timbre(SPEC, **recipe.network))
+        self.shown = -SHOWN_EVERY
         self.weights = Weights.read(recipe.losses)
         self.game = find_adversarial(self.weights.game)
         names = self.network.domains
@@ -78,8 +81,12 @@ class TimbreTraining(Training):
         self.held = [[part.frames() for part in parts] for parts in read_domains(cache, names, held=True).values()]
         bounded = not self.game.penalty
         self.discriminators = nn.ModuleList([Discriminator(3, (24, 48, 96), bounded=bounded) for _ in names])
-        middles = [_middle(np.concatenate([told for _, told in parts])) for parts in self.parts]
+        middles = [middle_of(np.concatenate([told for _, told in parts])) for parts in self.parts]
         self.register_buffer("middles", torch.tensor(middles), persistent=False)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the network, and the discriminators with the short memory that a game asks for."""
+        return [*super().parameter_groups(), {"params": list(self.discriminators.parameters()), "betas": (0.5, 0.9)}]
 
     def stream(self, seed: int, rank: int, frame_step: int) -> torch.utils.data.IterableDataset[Item]:
         """Return endless items of (T, M) log-mel, (T, 3) conditions and the number of their domain, in turns."""
@@ -149,13 +156,14 @@ class TimbreTraining(Training):
                 mel, told = (torch.from_numpy(x[None, : 60 * FRAMES]).to(self.device) for x in parts[0])
                 again = self.network.translate(mel, told, torch.tensor([i], device=self.device))[0]
                 found[f"held_{name}_db"] = float(_distance(again, mel)) * UNIT / NAT
-        if self.logger is not None:
+        if self.logger is not None and self.global_step >= self.shown + SHOWN_EVERY:
+            self.shown = self.global_step
             show(self.logger, self.network, self.held, self.global_step)
         self.network.train()
         return found
 
     def _play(self, pictures: Tensor, target: Tensor) -> Tensor:
-        said = [self.game.please(judge(pictures[target == i])) for i, judge in self._judges(target)]
+        said = [self.game.please(judge(pictures[target == i]).float()) for i, judge in self._judges(target)]
         return torch.stack(said).mean()
 
     def _judge(self, real: Tensor, source: Tensor, made: Tensor, target: Tensor) -> Tensor:
@@ -163,7 +171,7 @@ class TimbreTraining(Training):
         for i, judge in self._judges(target):
             a, b = real[source == i], made[target == i]
             if len(a):
-                said.append(self.game.judge(judge(a), judge(b)))
+                said.append(self.game.judge(judge(a).float(), judge(b).float()))
                 if self.game.penalty:
                     few = min(len(a), len(b))
                     said[-1] = said[-1] + self.game.penalty * gradient_penalty(judge, a[:few], b[:few])
@@ -204,7 +212,7 @@ def _distance(made: Tensor, mel: Tensor) -> Tensor:
     return (made - mel)[:, SETTLED:].abs().mean() / UNIT
 
 
-def _middle(told: Array) -> float:
-    """Return the median log2 pitch of a domain's voiced frames."""
+def middle_of(told: Array) -> float:
+    """Return the median log2 of the pitch in Hz of the voiced frames of (T, 3) conditions; 250 Hz's if none is."""
     voiced = told[told[:, 1] > VOICED, 0]
     return float(np.median(np.log2(voiced))) if len(voiced) else math.log2(250.0)
