@@ -44,7 +44,7 @@ class Run:
         deadline_ms: the time that a hop lasts, in which it has to be converted.
         streams: engines at the same time, in one process.
         beside: the work that competes with them.
-        path, network: a hop's whole conversion, and the part of it that the network takes.
+        path, network: a hop's whole conversion, and the part of it that the networks take.
         over: hops that took longer than they last.
         misses: callbacks that found no converted sound, of so many callbacks.
         parity: the largest difference from the CPU over PARITY_FRAMES frames, see `provider_choice.difference`; None
@@ -142,18 +142,17 @@ def _play(
     off: float | None,
 ) -> Run:
     """Run so many engines at once."""
-    spec, networks = manifest.features, []
+    spec = manifest.features
+    networks: list[list[TimedStage]] = []  # of each stream: the model, and the vocoder if that makes the sound
     with ExitStack() as stack:
         engines: list[Engine] = []
         for _ in range(streams):
             chain = build_chain(str(path), spec, provider)
             timers: list[TimedStage] = with_timers(chain)
-            networks += [timer for timer in timers if timer.name.startswith(OnnxStage.__name__)]
+            networks.append([timer for timer in timers if timer.name.startswith(OnnxStage.__name__)])
             engine = stack.enter_context(Engine(FileDevice(sound, block=block, clock="real"), spec))
             engine.load(chain)
             engines.append(engine)
-        for timer in networks:
-            timer.seconds.clear()
         for engine in engines:
             engine.start()
         for engine in engines:
@@ -170,7 +169,7 @@ def _play(
         streams,
         beside,
         StageTime.of("path", times),
-        StageTime.of("network", 1e3 * np.concatenate([np.array(timer.seconds) for timer in networks])),
+        StageTime.of("network", 1e3 * np.concatenate([_sum_of(timers) for timers in networks])),
         over=int((times > hop_ms).sum()),
         hops=len(times),
         misses=sum(status.misses for status in statuses),
@@ -179,6 +178,13 @@ def _play(
         message=statuses[0].message,
         times_ms=times,
     )
+
+
+def _sum_of(timers: Sequence[TimedStage]) -> Times:
+    """Return the seconds that some stages take together, hop by hop."""
+    hops = min(len(timer.seconds) for timer in timers)
+    seconds: Times = np.sum([timer.seconds[:hops] for timer in timers], axis=0)
+    return seconds
 
 
 def draw_survey(path: Path, runs: Sequence[Run], title: str) -> None:
