@@ -62,13 +62,15 @@ def evaluate_vocoder(
     file = load_model(model)
     held = read_clips(recipe.clips, cache)[1]
     figures: dict[str, dict[str, float]] = {}
+    originals = {kind: choose([clip for clip in held if clip.group in groups]) for kind, groups in KINDS.items()}
     for kind, groups in KINDS.items():
-        sounds = choose([clip for clip in held if clip.group in groups])
-        if not sounds:
+        if not originals[kind]:
             raise ParameterError(f"{cache}: nothing held out of {', '.join(groups)}; prepare more, or mend [clips]")
+    live = iter(live_griffin_lim([sound for sounds in originals.values() for sound in sounds]))
+    for kind, sounds in originals.items():
         ways = {
             "vocoder": [vocode(file, sound) for sound in sounds],
-            "live Griffin-Lim": live_griffin_lim(sounds),
+            "live Griffin-Lim": [next(live) for _ in sounds],
             f"librosa {LIBROSA_ITERATIONS}": [_offline(sound, file.manifest.features) for sound in sounds],
         }
         for way, copies in ways.items():

@@ -27,6 +27,8 @@ LOUDEST = 10.0  # natural log, as in the runtime: a full-scale sine reaches 2
 UNIT = 4.0  # nat, 35 dB: about the deviation of log-mel bands within a frame
 REACH = 3.0  # nat, 26 dB: what the gain may differ from what the mel asks for
 STEPS_PER_TURN = 2.0**20  # of a pulse's phase per sample: products with 256 and sums of turns stay exact in float32
+AHEAD = 1.5  # hops from the middle of what the tracker hears, 768 samples ago, to that of the pulses that are settled
+GLIDE = 0.03  # part of the pitch by which it moves within a hop at most: 50 cents; more is a jump, and not followed
 HIGHEST_HZ = 22000.0  # of a pulse train's harmonics
 FAINT = 0.15  # a band where the excitation is so far below white, between two harmonics, is not lifted further
 HISS_HZ = 5000.0  # above it even a vowel is half noise, says the prior
@@ -85,9 +87,15 @@ class Vocoder(FrameNetwork):
         nn.init.zeros_(self.head.bias)
         for name, values in _constants(spec).items():
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
-        self.states = [f"block_{i}" for i in range(blocks)] + ["pulse_place", "noise_place", "pulse_past", "noise_past"]
+        self.states = [f"block_{i}" for i in range(blocks)] + [
+            "pitch_past",
+            "pulse_place",
+            "noise_place",
+            "pulse_past",
+            "noise_past",
+        ]
         self.state_shapes = [(time - 1, channels)] * blocks
-        self.state_shapes += [(1,), (spec.hop,), (2, spec.hop), (3, spec.hop)]
+        self.state_shapes += [(2,), (1,), (spec.hop,), (2, spec.hop), (3, spec.hop)]
 
     def random_state(self, batch: int) -> list[Tensor]:
         """Return the state of a silent past whose pulse and noise begin anywhere: what training starts from."""
@@ -110,9 +118,9 @@ class Vocoder(FrameNetwork):
         """
         every = torch.ones_like(mel[..., :1])
         pitch, voicing = every * pitch, every * voicing
-        voice, new = self.voice(mel, pitch, voicing, state[:-4])
+        voice, new = self.voice(mel, pitch, voicing, state[: len(self.blocks)])
         with torch.autocast(mel.device.type, enabled=False):  # half a mantissa would be heard
-            real, imaginary, after = self.excite(pitch, state[-4:])
+            real, imaginary, after = self.excite(pitch, state[len(self.blocks) :])
             return self.colour(mel, voice.float(), real, imaginary), new + after
 
     def colour(self, mel: Tensor, voice: Tensor, real: Tensor, imaginary: Tensor) -> Tensor:
@@ -149,8 +157,9 @@ class Vocoder(FrameNetwork):
         Seen from the middle of the window. The pulses of the newest hop but one are for good; those of the newest, at
         the rim of the window, are as they will be if the pitch stays.
         """
-        place, noise_place, pulse_past, noise_past = state
+        pitch_past, place, noise_place, pulse_past, noise_past = state
         hop, frames = self.spec.hop, pitch.shape[1]
+        pitch, pitch_past = _ahead(pitch, pitch_past)
         step = torch.round(pitch * (STEPS_PER_TURN / self.spec.sample_rate)) / STEPS_PER_TURN
         advance = step * hop
         if frames == 1:
@@ -173,8 +182,22 @@ class Vocoder(FrameNetwork):
         )
         older, newer = sounds.chunk(2, -1)
         newer = torch.flip(newer, [-1])
-        after = [place, noise_place, pulses[:, -2:], noise[:, -3:]]
+        after = [pitch_past, place, noise_place, pulses[:, -2:], noise[:, -3:]]
         return (older + newer) @ self.cosines, (newer - older) @ self.sines, after
+
+
+def _ahead(pitch: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where (B, T, 1) pitch will be AHEAD hops later if it goes on gliding, and the next past.
+
+    `past` (B, 2) is the pitch of the hop before, and how far it had come in that hop. Sums, products
+    and choices only, which every machine rounds alike.
+    """
+    seen = torch.cat([past[:, :1, None], pitch], 1)
+    glide = seen[:, 1:] - seen[:, :-1]
+    glide = torch.where(glide.abs() < GLIDE * pitch, glide, torch.zeros_like(glide))
+    glides = torch.cat([past[:, 1:, None], glide], 1)
+    later = pitch + 0.5 * AHEAD * (glides[:, 1:] + glides[:, :-1])
+    return later, torch.cat([seen[:, -1], glides[:, -1]], 1)
 
 
 def _part(turns: Tensor) -> Tensor:
