@@ -99,16 +99,23 @@ class Probe:
         self._position = end
 
     def delays(self) -> list[int]:
-        """Return how many samples after each burst it came back; those that did not are left out."""
+        """Return how many samples after each burst it came back; those that did not are left out.
+
+        A vocoder gives back other noise: if no burst comes back as it was, its envelope is looked for instead.
+        """
+        return self._delays(self._burst, self._heard) or self._delays(np.ones_like(self._burst), np.abs(self._heard))
+
+    def _delays(self, burst: Array, sound: Array) -> list[int]:
         found = []
         for start in self._starts:
-            heard = self._heard[start : start + self._period + len(self._burst)]
-            size = len(heard) + len(self._burst)
-            spectra = np.fft.rfft(heard, size) * np.fft.rfft(self._burst, size).conj()
+            heard = sound[start : start + self._period + len(burst)]
+            heard = heard - heard.mean()
+            size = len(heard) + len(burst)
+            spectra = np.fft.rfft(heard, size) * np.fft.rfft(burst, size).conj()
             correlation = np.fft.irfft(spectra, size)[: self._period]
             delay = int(correlation.argmax())
-            match = heard[delay : delay + len(self._burst)]
-            perfect = float(np.linalg.norm(match) * np.linalg.norm(self._burst))
+            match = heard[delay : delay + len(burst)]
+            perfect = float(np.linalg.norm(match) * np.linalg.norm(burst))
             if perfect and correlation[delay] > CLEAR * perfect:
                 found.append(delay)
         return found

@@ -19,7 +19,7 @@ from rtvox.devices import SoundCard, find_device
 from rtvox.errors import DeviceError, ParameterError
 from rtvox.features import Array
 from rtvox.host import DeviceRow, Request, play_silence
-from rtvox.loopback import measure_loopback
+from rtvox.loopback import Probe, measure_loopback
 from rtvox.rhythm import Rhythm
 
 ROWS = [
@@ -274,6 +274,18 @@ def test_loopback_by_cable_finds_the_delay() -> None:
     measured = measure_loopback(Cable(), bursts=4)
     assert (measured.samples, measured.spread, measured.bursts) == (measured.stated, 0, 4)
     assert measured.agrees
+
+
+@pytest.mark.parametrize(("background", "count"), [(0.0, 3), (0.02, 3), (1.0, 0)])
+def test_loopback_knows_other_noise_by_its_envelope(background: float, count: int, rng: np.random.Generator) -> None:
+    """A vocoder gives back bursts as long and as loud, but of other noise; a noise that is always there is no burst."""
+    probe, played, wire = Probe(48000, 3), np.zeros(128, np.float32), np.zeros(500 + 128, np.float32)
+    while not probe.done:
+        other = np.abs(wire[:128]) * rng.choice([-1.0, 1.0], 128) + background * rng.uniform(-0.3, 0.3, 128)
+        probe.turn(other.astype(np.float32), played)
+        wire = np.concatenate([wire[128:], played])
+    assert len(probe.delays()) == count
+    assert all(abs(delay - 628) < 40 for delay in probe.delays())  # 500, and the block that is played in turn
 
 
 @pytest.mark.parametrize(
