@@ -25,7 +25,9 @@ from typing import Any
 import numpy as np
 from playing import RATE, made
 
+from rtvox.device_list import list_devices
 from rtvox.engine import Engine
+from rtvox.errors import DeviceError
 from rtvox.features import Array
 from rtvox.file_device import FileDevice
 from rtvox.osc import OscClient, Value
@@ -120,6 +122,8 @@ def serve(folder: Path, reserve_ms: float) -> None:
         session = Session(engine, presets=folder, recordings=folder)
         with OscServer(Commands(session, end.set), port=0) as server:
             engine.start()
+            with contextlib.suppress(DeviceError):
+                list_devices()  # loads the libraries of the sound systems, 9 MB, which a message may ask for
             time.sleep(1.0)
             print(server.port, flush=True)
             memory = []
