@@ -15,8 +15,9 @@ The files by job:
   `levels` (gain, gate, limiter, meters)
 * what a network is told beside the signal: `pitch` (PitchTracker: pitch, voicing, loudness), `listener` (Listener,
   the stage that measures them)
-* models: `model_file` (ModelFile, one .onnx file), `manifest` (Manifest, what it says of itself) and `manifest_json`
-  (how that is read), `golden` (its proof), `onnx_stage` (OnnxStage, a network as a stage)
+* models: `model_file` (ModelFile, one .onnx file), `model_graph` (what its graph may hold), `manifest` (Manifest, what
+  it says of itself) and `manifest_json` (how that is read), `golden` (its proof), `onnx_stage` (OnnxStage, a network as
+  a stage)
 * where they run: `providers` (PROVIDERS, the table), `provider_choice` (which one, by trial), `onnx_session` (sessions
   of onnxruntime), `network` (Network, a session with its buffers), `network_thread` (the same, apart and watched)
 * the machine: `engine` (Engine), `keeper` (the device while it runs, and when it is lost), `loader` (models, loaded

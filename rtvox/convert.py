@@ -22,6 +22,7 @@ from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array, FeatureSpec
 from rtvox.file_device import convert_blocks
 from rtvox.providers import AUTO, Provider
+from rtvox.resample import RATES
 
 READ_FRAMES = 65536  # per turn: 1.4 s at 48 kHz, a smooth progress bar and few calls
 
@@ -142,9 +143,13 @@ def _open(path: Path) -> soundfile.SoundFile:
     if path.stat().st_size == 0:
         raise AudioFileError(f"{path}: is empty (0 bytes); needs a sound file")
     try:
-        return soundfile.SoundFile(path)
+        file = soundfile.SoundFile(path)
     except (soundfile.SoundFileError, TypeError) as error:
         raise AudioFileError(f"{path}: cannot be read as sound ({_reason(error)})") from None
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        file.close()
+        raise AudioFileError(f"{path}: {file.samplerate} Hz; needs {RATES[0]} to {RATES[1]} Hz")
+    return file
 
 
 def _format_for(target: Path, source: soundfile.SoundFile) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from rtvox.host import PREFERRED_RATE, DeviceRow, HostStream, Kind, Request, pla
 from rtvox.jack_host import JackStream
 from rtvox.portaudio_stream import PortAudioStream
 from rtvox.pulse_stream import PulseStream
+from rtvox.resample import RATES
 
 __all__ = ["DeviceRow", "NoDevice", "SoundCard", "find_device", "find_pair", "list_devices"]
 
@@ -28,7 +29,6 @@ WATCH_S = 0.1  # between two looks at a running stream
 CLOSE_S = 3.0  # a dead sound system may never answer; then its stream is left behind
 _STREAMS: dict[str, Callable[[Request], HostStream]] = {jack_host.HOST: JackStream, pulse.HOST: PulseStream}
 BLOCKS = (1, 65536)  # samples; the upper end is more than a second
-RATES = (8000, 384000)  # Hz: of the telephone, and the highest that cards have
 
 
 class NoDevice:

@@ -24,6 +24,7 @@ from rtvox.errors import AudioFileError, DeviceError, ParameterError, RtvoxError
 from rtvox.features import Array, FeatureSpec
 from rtvox.priority import AUDIO_PRIORITY, raise_priority
 from rtvox.providers import AUTO, Provider
+from rtvox.resample import RATES
 
 Clock = Literal["fake", "real"]
 
@@ -41,8 +42,10 @@ class PushDevice:
         self, sample_rate: int, block: int | Iterable[int] = 256, channels_in: int = 1, channels_out: int = 1
     ) -> None:
         sizes = [block] if isinstance(block, int) else list(block)
-        if sample_rate < 1 or not sizes or min(sizes) < 1:
-            raise ParameterError(f"sample_rate={sample_rate} block={block}: needs both at least 1")
+        if not RATES[0] <= sample_rate <= RATES[1]:
+            raise ParameterError(f"sample_rate={sample_rate}: needs {RATES[0]} to {RATES[1]} Hz")
+        if not sizes or min(sizes) < 1:
+            raise ParameterError(f"block={block}: needs at least 1")
         self.sample_rate = sample_rate
         self.max_block, self.fixed_block = max(sizes), len(set(sizes)) == 1
         self.channels_in, self.channels_out = channels_in, channels_out
@@ -92,7 +95,7 @@ class FileDevice(PushDevice):
             block: samples per callback; several sizes are used in turn.
             tail: samples of silence after the source, to hear the delayed end.
 
-        Raises: AudioFileError if a file cannot be opened, ParameterError if a block or the rate is not at least 1.
+        Raises: AudioFileError if a file cannot be opened, ParameterError if there is no such block or rate.
         """
         if isinstance(source, np.ndarray):
             self._file = None

@@ -188,6 +188,8 @@ class Manifest:
             need(_IDENTIFIER.fullmatch(state.name), "states.name", state.name, "a-z first, then a-z 0-9 _")
             fits = all(size >= 1 for size in state.shape) and math.prod(state.shape) <= MAX_ELEMENTS
             need(fits, f"states.{state.name}.shape", state.shape, f"sizes >= 1, product at most {MAX_ELEMENTS}")
+        total = sum(math.prod(state.shape) for state in self.states)
+        need(total <= MAX_ELEMENTS, "states", f"{total} elements", f"at most {MAX_ELEMENTS} in all")
         names = [*graph_inputs(self)]
         count = len(self.inputs) + len(self.states) + len(self.controls)
         need(len(names) == count, "states, controls", names, "no name twice")

@@ -2,10 +2,10 @@
 
 In: a path. Out: a Manifest, or a ModelFile whose bytes were checked before any runtime sees them: size, hash, no data
 outside the file, no foreign operators, and inputs and outputs as the manifest says. Each failure is one ModelFileError.
-Runs in whichever thread loads a model, never in the audio threads. The only file that imports onnx; never onnxruntime.
+Runs in whichever thread loads a model, never in the audio threads; never imports onnxruntime.
 Layout on disk: the graph's bytes, then one metadata record (key `rtvox`) that holds the manifest. Protocol buffers join
 by concatenation, so every ONNX reader sees one model, and the hash is over bytes that nobody has to write again.
-Read next: `onnx_stage.py`, which runs it.
+Read next: `model_graph.py`, what a graph may hold; `onnx_stage.py`, which runs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,10 +29,8 @@ from rtvox.manifest import (
     Provenance,
     Source,
     TensorShape,
-    graph_inputs,
-    graph_outputs,
 )
-from rtvox.manifest_json import printable
+from rtvox.model_graph import check_graph
 from rtvox.params import Param
 
 __all__ = [
@@ -58,8 +55,6 @@ __all__ = [
 
 MANIFEST_KEY = "rtvox"
 MAX_FILE_BYTES = 64 * 2**20  # 16 M float32 weights: thirty times the largest network planned
-_DOMAINS = ("", "ai.onnx")  # two names of the standard's own operators
-_TYPES = {number: name for name, number in onnx.TensorProto.DataType.items()}
 
 
 @dataclass(frozen=True)
@@ -210,63 +205,8 @@ def _verify(data: bytes) -> Manifest:
         )
     if not manifest.golden.output or not manifest.golden.input_sha256:
         raise ModelFileError("manifest field golden.output is empty: needs the numbers that `make_golden` returns")
-    _check_graph(proto, manifest)
+    check_graph(proto, manifest)
     return manifest
-
-
-def _check_graph(proto: onnx.ModelProto, manifest: Manifest) -> None:
-    if proto.functions or proto.training_info:
-        raise ModelFileError("has local functions or training graphs, which are not run here: export it inlined")
-    for node in _nodes(proto.graph):
-        if node.domain not in _DOMAINS:
-            operator = printable(f"{node.domain}.{node.op_type}")
-            raise ModelFileError(
-                f"uses operator {operator}: needs those of the standard; export it without custom ones"
-            )
-    for tensor in _tensors(proto.graph):
-        if tensor.data_location != onnx.TensorProto.DEFAULT or tensor.external_data:
-            raise ModelFileError(
-                f"tensor {printable(tensor.name)} lies outside the file: export it with all data inside"
-            )
-    _check_ports("input", proto.graph.input, graph_inputs(manifest))
-    _check_ports("output", proto.graph.output, graph_outputs(manifest))
-
-
-def _check_ports(side: str, ports: list[onnx.ValueInfoProto], wanted: dict[str, tuple[int, ...]]) -> None:
-    found = {port.name: port.type.tensor_type for port in ports}
-    if found.keys() != wanted.keys() or len(found) != len(ports):
-        names = printable(", ".join(str(port.name) for port in ports))
-        raise ModelFileError(f"the graph's {side}s are {names}, its manifest says {', '.join(wanted)}: export it again")
-    for name, tensor in found.items():
-        shape = tuple(dim.dim_value for dim in tensor.shape.dim)  # a named or open size reads as 0
-        if tensor.elem_type != onnx.TensorProto.FLOAT or shape != wanted[name]:
-            kind = _TYPES.get(tensor.elem_type, "of an unknown type")
-            raise ModelFileError(
-                f"the graph's {side} {name} is {kind} {shape}, its manifest says FLOAT {wanted[name]}: export it again"
-            )
-
-
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """Yield every node, also of the graphs inside nodes (If, Loop, Scan)."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)
-
-
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Yield every tensor that the file holds or points to."""
-    yield from graph.initializer
-    sparse = list(graph.sparse_initializer)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
-    for tensor in sparse:
-        yield from (tensor.values, tensor.indices)
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 from rtvox.features import Array
 
 SAMPLE_RATE = 48000
+RATES = (8000, 384000)  # Hz, of devices and files: the telephone's, and the highest that cards have
 # Kaiser window: 100 dB of stopband with 36 input samples on each side gives a transition band of 4.1 kHz at 44.1 kHz,
 # so that the passband ends at 20 kHz and images begin at 24.1 kHz (Kaiser 1974; Oppenheim and Schafer, eq.
 # 7.75-7.76).

@@ -67,7 +67,6 @@ class Run:
         )
         self.server = OscServer(Commands(session), port=0)
         self._begin = self._next_tick = time.monotonic()
-        self._longest_wait_s = 0.0
         self._wall_clock = time.time
 
     def __enter__(self) -> Run:
@@ -108,12 +107,6 @@ class Run:
                 self._next_tick = max(self._next_tick + TICK_S, now)
                 self._sample()
             time.sleep(max(0.0, min(0.05, end - now)))
-            self._longest_wait_s = max(self._longest_wait_s, time.monotonic() - now)
-
-    def take_longest_wait(self) -> float:
-        """Return for how long at most the driver itself stood still since the last call."""
-        longest, self._longest_wait_s = self._longest_wait_s, 0.0
-        return longest
 
     def until(self, condition: Callable[[], bool], what: str, timeout_s: float = RECOVERY_S) -> float:
         """Wait until it holds and return how long that took."""

@@ -317,7 +317,7 @@ class TestFiles:
     def test_a_push_device_has_to_be_started(self) -> None:
         with pytest.raises(DeviceError, match="start the engine first"):
             PushDevice(RATE).push(np.zeros((1, 1), np.float32))
-        with pytest.raises(ParameterError, match="block=0: needs both at least 1"):
+        with pytest.raises(ParameterError, match="block=0: needs at least 1"):
             PushDevice(RATE, 0)
 
 
