@@ -41,7 +41,7 @@ KINDS = {
     "violin": ("violin",),
 }
 SPOKEN = "voice"  # the kind that PESQ and STOI are made for
-CLIPS, SECONDS = 10, 4.0  # of each kind
+CLIPS, SECONDS = 10, 3.0  # of each kind
 ACTIVE = 5.8  # nat, 50 dB: bands and bins this far below a clip's loudest are not compared
 QUIETEST_DB = -45.0  # rms of a clip that is worth measuring
 LIBROSA_ITERATIONS = 100
