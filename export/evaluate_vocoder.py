@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,19 +75,19 @@ def evaluate_vocoder(
         }
         for way, copies in ways.items():
             rows = [compare(a, b, file.manifest.features, kind == SPOKEN) for a, b in zip(sounds, copies, strict=True)]
-            names = {name: None for row in rows for name in row}
-            figures[f"{kind}, {way}"] = {n: float(np.nanmean([row.get(n, np.nan) for row in rows])) for n in names}
+            figures[f"{kind}, {way}"] = {n: float(np.mean([r[n] for r in rows if n in r])) for n in _names(rows)}
         shown = {"original": sounds[0]} | {way: copies[0] for way, copies in ways.items()}
         show_spectrograms(pictures / f"{recipe.name}-{kind}.png", shown)
     print(table(figures))
     silence = vocode(file, np.zeros(2 * RATE, np.float32))
     own = {kind: figures[f"{kind}, vocoder"] for kind in KINDS}
-    return (
-        own[SPOKEN]
-        | {f"{kind}_mel_distance": own[kind]["mel_distance"] for kind in KINDS if kind != SPOKEN}
-        | {f"{kind}_pitch_cents": own[kind]["pitch_cents"] for kind in KINDS if kind != SPOKEN}
-        | {"silence_peak_db": float(20.0 * np.log10(np.abs(silence).max() + 1e-9))}
-    )
+    others = {
+        f"{kind}_{name}": value
+        for kind, row in own.items()
+        for name, value in row.items()
+        if kind != SPOKEN and name in ("mel_distance", "pitch_cents")
+    }
+    return own[SPOKEN] | others | {"silence_peak_db": float(20.0 * np.log10(np.abs(silence).max() + 1e-9))}
 
 
 def choose(clips: Sequence[Clip]) -> list[Array]:
@@ -139,8 +139,12 @@ def _offline(sound: Array, spec: FeatureSpec) -> Array:
     return resynthesise(mel, spec, LIBROSA_ITERATIONS)[: len(sound)]
 
 
+def _names(rows: Iterable[Mapping[str, float]]) -> list[str]:
+    return list({name: None for row in rows for name in row})
+
+
 def compare(sound: Array, copy: Array, spec: FeatureSpec, spoken: bool) -> dict[str, float]:
-    """Return how far a copy (N,) is from a sound (N,); where there is nothing to compare, NaN.
+    """Return how far a copy (N,) is from a sound (N,); a figure for which there is nothing to compare is left out.
 
     `lsd_db`: root mean square over bins of the distance of log spectra, mean over frames; `mel_distance`: mean L1 of
     log-mel, nat; `mcd_db`: mel-cepstral distance; `pesq` wide-band and `stoi`, of speech; `pitch_cents`: median error
@@ -166,7 +170,8 @@ def compare(sound: Array, copy: Array, spec: FeatureSpec, spoken: bool) -> dict[
     f0, other = (_f0(x) for x in (sound, copy))
     both = (f0 > 0) & (other > 0)
     cents = 1200.0 * np.abs(np.log2(other[both] / f0[both]))
-    out["pitch_cents"] = float(np.median(cents)) if len(cents) else float("nan")
+    if len(cents):
+        out["pitch_cents"] = float(np.median(cents))
     out["voicing_error"] = float(np.mean((f0 > 0) != (other > 0)))
     return out
 
@@ -185,7 +190,7 @@ def _f0(sound: Array) -> np.ndarray:
 
 def table(figures: Mapping[str, Mapping[str, float]]) -> str:
     """Return rows of figures as a Markdown table."""
-    columns = list({name: None for row in figures.values() for name in row})
+    columns = _names(figures.values())
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, row in figures.items():
         lines.append(f"| {name} | {' | '.join(f'{row[c]:.3g}' if c in row else '' for c in columns)} |")
