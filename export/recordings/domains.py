@@ -32,7 +32,6 @@ HELD = "held-"
 STEP = 0.11  # nat: a decibel, the grain of the stored log-mel
 LOUDNESS_DB = -20.0  # A-weighted, of a domain's louder half: distances to microphones are no timbre
 PART_S = 60.0  # recordings are strung together to about this length
-MADE = "phrases rendered from notes: cross-faded, pitch-warped, following voices"
 
 
 @dataclass(frozen=True)
@@ -94,10 +93,16 @@ def prepare_domains(domains: Mapping[str, Domain], folders: Sequence[Path], cach
             held = {path for _, path in voice_files(folders, domain.held)}
             files = [files[i] for i in rng.permutation(len(files))]
             trained, kept = [p for p in files if p not in held], [p for p in files if p in held]
+            if domain.shifts:
+                moved = " and ".join(f"{shift:+g}" for shift in domain.shifts)
+                _credit_made(f"{name}: recordings heard again at {moved} semitones, by speed", files, folders, cache)
             _write(target, "part", _strung(trained, domain.minutes), domain.shifts)
             _write(target, HELD + "part", _strung(kept, domain.minutes), ())
         if domain.made_minutes:
-            notes = [look_at_note(read_mono(path)) for path in _files(domain.notes, folders, cache)]
+            singles = _files(domain.notes, folders, cache)
+            how = "rendered from single notes: cross-faded, pitch-warped, following voices"
+            _credit_made(f"{name}: phrases {how}", singles, folders, cache)
+            notes = [look_at_note(read_mono(path)) for path in singles]
             voices = _files(domain.voices, folders, cache)
             voices = [voices[i] for i in rng.permutation(len(voices))]
             good = [note for note in notes if note]
@@ -135,6 +140,18 @@ def _files(patterns: Sequence[str], folders: Sequence[Path], cache: Path) -> lis
     credits = {credit_of(indices[folder], path.relative_to(folder), folder) for folder, path in found}
     write_credits(cache, read_credits(cache) | credits)
     return [path for _, path in found]
+
+
+def _credit_made(what: str, files: Sequence[Path], folders: Sequence[Path], cache: Path) -> None:
+    """State in the manifest what was made of files, under their licences."""
+    indices = {folder: read_index(folder) for folder in folders}
+    from_ = {
+        credit_of(index, path.relative_to(folder), folder)[1]
+        for folder, index in indices.items()
+        for path in files
+        if path.is_relative_to(folder)
+    }
+    write_credits(cache, read_credits(cache) | {(what, " and ".join(sorted(from_)))})
 
 
 def _strung(paths: Sequence[Path], minutes: float) -> Iterator[Array]:
