@@ -18,6 +18,7 @@ from vocoder_stream import MARK, VOCODER, compare
 from rtvox.__main__ import main
 from rtvox.bench import measure, measure_delay
 from rtvox.chain import build_chain
+from rtvox.demo import read_clip
 from rtvox.engine import Engine
 from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import MEL_SPEC, Array, FeatureSpec
@@ -28,6 +29,7 @@ from rtvox.report import find_models, models_table
 from rtvox.session import Session
 from rtvox.synthesis import algorithmic_delay
 
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 INPUT_PHASE, GRIFFIN_LIM, CHOSEN = 1.0, 2.0, VOCODER["resynthesis"]
 DELAY = 768  # samples: the hop, and two frames
 
@@ -67,6 +69,14 @@ def test_a_stream_is_what_the_whole_signal_gives(look_ahead: int | None, folder:
     assert np.ptp([part.rms_db for part in parts]) < 0.5
     assert parts[0].rms_db > -40.0
     assert parts[-1].states["vocoder before"] <= 1.1 * parts[0].states["vocoder before"] > 0.0
+
+
+def test_so_it_is_with_the_shipped_ones(monkeypatch: pytest.MonkeyPatch, silence: Array) -> None:
+    monkeypatch.setenv("RTVOX_MODELS", str(CHECKPOINTS))
+    parts = list(compare(0.2 * read_clip(3.0), 2, 1.5, "scream"))
+    assert max(part.drift for part in parts) <= 1e-5
+    assert max(abs(part.dc) for part in parts) <= 1e-3
+    assert np.abs(copied(silence[: RATE // 2])).max() <= 1e-4  # -80 dB
 
 
 @pytest.mark.parametrize("block", [64, (1, 700)], ids=str)
