@@ -23,7 +23,7 @@ GRACE_S = 0.02  # then one more look: where the whole program was stopped, the a
 MAY_LAG_S = 0.05  # time beyond its due that a network may gather, paid back by fast frames, before it has failed
 ONE_LAG_S = 0.03  # what one frame can add to it: a single pause of the machine is no failure
 DUE = 0.6  # of a hop: the longest that a network may take for good (docs/design.md, section 5: p99 of the path)
-BUILD_S = 600.0  # to start: TensorRT builds its engine for minutes, the first time
+BUILD_S = 600.0  # to start, first frames included: TensorRT builds its engine for minutes, the first time
 AWAKE_S = 0.1  # between frames, a GPU lowers its clock after some tenths of a second
 
 
@@ -45,7 +45,7 @@ class NetworkThread:
         self._due, self._lag = DUE * hop_s, 0.0
         threading.Thread(target=_serve, args=(self._desk,), name="rtvox-provider", daemon=True).start()
         self.end = weakref.finalize(self, self._desk.end)
-        self._network: Network = self._call(lambda network: network, BUILD_S)
+        self._network: Network = self.ask(lambda network: network, BUILD_S)
         self.frame, self.out, self.graph = self._network.frame, self._network.out, self._network.graph
         self.set_control, self.clear = self._network.set_control, self._network.clear
 
@@ -55,14 +55,15 @@ class NetworkThread:
             raise ProviderError(f"was {1e3 * self._lag:.0f} ms late in all")
         self._raise_failure()  # of a run between frames
         begin = perf_counter()
-        self._call(methodcaller("run"), PATIENCE_S)
+        self.ask(methodcaller("run"), PATIENCE_S)
         self._lag = max(0.0, self._lag + min(perf_counter() - begin - self._due, ONE_LAG_S))
 
     def states(self) -> States:
         """Return a copy of the state. Raises: ProviderError if it cannot be had any more."""
-        return dict(self._call(methodcaller("states"), GRACE_S))
+        return dict(self.ask(methodcaller("states"), GRACE_S))
 
-    def _call(self, job: Callable[[Network], Any], patience_s: float) -> Any:
+    def ask(self, job: Callable[[Network], Any], patience_s: float) -> Any:
+        """Return what job, run in the thread, makes of the network. Raises: ProviderError if it fails or is late."""
         desk = self._desk
         if desk.stuck:
             raise ProviderError("does not answer")

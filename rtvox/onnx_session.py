@@ -77,12 +77,8 @@ def run_options(graph: int) -> RunOptions:
 
 def pin(array: Array) -> bool:
     """Keep an array's memory in place for as long as it lives, so that a GPU copies it without a detour; if it can."""
-    if not ort.cuda_version:
-        return False
-    major = str(ort.cuda_version).split(".")[0]
-    try:
-        cuda = ctypes.CDLL(f"cudart64_{major}.dll" if sys.platform == "win32" else f"libcudart.so.{major}")
-    except OSError:
+    cuda = _cuda_runtime()
+    if cuda is None:
         return False
     address = ctypes.c_void_p(array.ctypes.data)
     if cuda.cudaHostRegister(address, ctypes.c_size_t(array.nbytes), 0):
@@ -125,13 +121,13 @@ def flush_denormals() -> bool:
     if sys.platform == "win32":
         # _controlfp_s(&now, _DN_FLUSH, _MCW_DN) of float.h; it sets MXCSR's two bits
         now = ctypes.c_uint()
-        return bool(ctypes.CDLL("ucrtbase")._controlfp_s(ctypes.byref(now), 0x01000000, 0x03000000) == 0)
+        return bool(_c_runtime()._controlfp_s(ctypes.byref(now), 0x01000000, 0x03000000) == 0)
     # fenv_t of glibc: x86-64 keeps MXCSR at byte 28 (flush to zero 0x8000, denormals are zero 0x40); ARM64 starts
     # with FPCR (flush to zero: bit 24).
     offset, bits = {"x86_64": (28, 0x8040), "aarch64": (0, 1 << 24)}.get(platform.machine(), (0, 0))
     if not bits or sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
-    libm = _libm()
+    libm = _c_runtime()
     environment = ctypes.create_string_buffer(_FENV_BYTES)
     if libm.fegetenv(environment):
         return False
@@ -141,10 +137,21 @@ def flush_denormals() -> bool:
 
 
 @cache  # each library object is garbage in a circle, which nobody collects while sound runs
-def _libm() -> Any:
-    return ctypes.CDLL("libm.so.6")
+def _c_runtime() -> Any:
+    return ctypes.CDLL("ucrtbase" if sys.platform == "win32" else "libm.so.6")
 
 
+@cache
+def _cuda_runtime() -> Any:
+    """Return CUDA's runtime library, or None."""
+    major = str(ort.cuda_version or "").partition(".")[0]
+    try:
+        return ctypes.CDLL(f"cudart64_{major}.dll" if sys.platform == "win32" else f"libcudart.so.{major}")
+    except OSError:
+        return None
+
+
+@cache
 def _loads(library: str) -> bool:
     try:
         ctypes.CDLL(library)

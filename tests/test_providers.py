@@ -174,6 +174,21 @@ def test_halved_it_runs_and_is_compared(name: str, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("apart")
+def test_one_that_takes_its_time_at_first_is_not_refused(
+    tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch, watch: Callable[[], None]
+) -> None:
+    class Slow(Network):
+        def run(self) -> None:  # kernels are chosen, graphs recorded
+            if self._apart and not hasattr(self, "begun"):
+                self.begun = time.sleep(0.3)
+            super().run()
+
+    watch()
+    monkeypatch.setattr(provider_choice, "Network", Slow)
+    assert choose_provider(load_model(tiny_model_path), "cuda").name == "cuda"
+
+
+@pytest.mark.usefixtures("apart")
 def test_one_that_computes_otherwise_is_refused(tiny_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Wrong(Network):
         def run(self) -> None:
