@@ -6,6 +6,8 @@ Read next: `priority.py`, for what threads ask of the system; `engine.py` and `k
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import sys
 import threading
@@ -44,5 +46,11 @@ def release() -> None:
 
 
 def collect() -> None:
-    """Free what refers to itself in a circle, as streams of sound systems do: while the sound is lost anyway."""
+    """Free what refers to itself in a circle, as streams of sound systems do: while the sound is lost anyway.
+
+    And give back what malloc keeps of it (glibc), so that memory stays what it was, however often devices come and go.
+    """
     gc.collect()
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # another libc
+            ctypes.CDLL(None).malloc_trim(0)

@@ -1,9 +1,9 @@
 """Hours of sound through one engine per model, as fast as the machine can; each is then held to a fresh engine.
 
 A model with memory must not drift: after hours, the last minute is what an engine gives that began minutes ago. How
-many: what a network remembers has to fade (the slow mean of `isolate` halves every 13 s, so 1e-4 takes 150 s), a
-Griffin-Lim's phase needs one rest in the music, and the noise of `scream` repeats after 4092 hops, so that the fresh
-engine begins a whole number of these before.
+many: what a network remembers has to fade (two states of the GRUs of `isolate` come nearer by half in 48 s: 0.005
+apart after 259 s), a Griffin-Lim needs one rest in the music, and the noise of `scream` repeats after 4092 hops,
+so that the fresh engine begins a whole number of these before.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rtvox.onnx_stage import OnnxStage
 
 BLOCK = 12 * HOP  # a divisor of PERIOD
 PERIOD = 4092 * HOP  # of the noise generators of `scream`: 21.8 s
-LAST_S, WARM_IN_S = 60, 240
+LAST_S, WARM_IN_S = 60, 720
 # Griffin-Lim has no memory that its rounds would change: fewer save a third of the time.
 SETTINGS: Mapping[str, float] = {"iterations": 2.0}
 
