@@ -14,12 +14,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from export.adversarial import ADVERSARIAL
 from export.recordings.library import RATE
 
 SIZES = (512, 1024, 2048, 4096)  # of windows, samples: from 11 ms, sharp in time, to 85 ms, sharp in pitch
 FLOOR = 3e-3  # of magnitudes in a window of 1024, where a full-scale sine is 256: -99 dB
 CORNER_HZ = 1000.0  # bins count the same below it, and ever less above, as on the mel scale
 
+GAME = ADVERSARIAL["hinge"]
 Judgements = Sequence[tuple[Tensor, list[Tensor]]]  # of each discriminator: its score and its inner layers
 
 
@@ -50,25 +52,19 @@ def _magnitudes(sound: Tensor, size: int) -> Tensor:
 
 
 def discriminator_loss(real: Judgements, made: Judgements) -> Tensor:
-    """Return the hinge loss of discriminators: real sounds above 1, made ones below -1.
-
-    Reference: Lim and Ye 2017, "Geometric GAN".
-    """
-    losses = [
-        torch.relu(1.0 - r).mean() + torch.relu(1.0 + m).mean() for (r, _), (m, _) in zip(real, made, strict=True)
-    ]
-    return torch.stack(losses).mean()
+    """Return what discriminators lose at GAME, the mean over them."""
+    return torch.stack([GAME.judge(r, m) for (r, _), (m, _) in zip(real, made, strict=True)]).mean()
 
 
 def adversarial_losses(real: Judgements, made: Judgements) -> dict[str, Tensor]:
     """Return the losses that discriminators give to what made the sound, by name.
 
-    `deceive`: the score that is missing; `feature`: L1 distance of their inner layers (Larsen et al. 2016).
+    `deceive`: of GAME; `feature`: L1 distance of the discriminators' inner layers (Larsen et al. 2016).
     """
-    deceive = torch.stack([-score.mean() for score, _ in made]).mean()
     distances = [
         (a.detach() - b).abs().mean()
         for (_, inner), (_, other) in zip(real, made, strict=True)
         for a, b in zip(inner, other, strict=True)
     ]
+    deceive = torch.stack([GAME.please(score) for score, _ in made]).mean()
     return {"deceive": deceive, "feature": torch.stack(distances).mean()}
