@@ -20,7 +20,7 @@ from rtvox.errors import AudioFileError, ModelFileError, ParameterError
 from rtvox.file_device import PushDevice
 from rtvox.manifest import TensorShape
 
-SECONDS = 3.0
+SECONDS = 2.0
 
 
 @pytest.mark.slow
