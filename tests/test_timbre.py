@@ -316,7 +316,7 @@ def test_from_folders_to_a_model_file(folder: Path, tmp_path: Path) -> None:
     text = f"""name = "moved"\ntitle = "Moved"\nmodel = "timbre"\nseed = 440
 [domains.violin]\nrecordings = ["fiddle/*"]\nheld = ["fiddle/2*"]
 [domains.man]\nrecordings = ["hum/*"]\nheld = ["hum/2*"]
-[measured]\nsung = ["hum/*"]\n[network]\n{SMALL}[training]\nbatch = 2\nsteps = 3\nlearning_rate = 1e-3\n"""
+[measured]\nsung = ["hum/0*"]\n[network]\n{SMALL}[training]\nbatch = 2\nsteps = 3\nlearning_rate = 1e-3\n"""
     recipe, cache, runs, model = (tmp_path / name for name in ("moved.toml", "cache", "runs", "moved.onnx"))
     recipe.write_text(text)
     places = ["--cache", str(cache), "--runs", str(runs)]
