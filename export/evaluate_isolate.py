@@ -25,7 +25,7 @@ from rtvox.features import Array
 from rtvox.model_file import load_model
 
 PIECE = 5 * RATE
-MINUTE = 60 * RATE // 256  # frames
+MINUTE = 60 * RATE  # samples
 ACTIVE_DB = -40.0  # a piece whose voice is quieter than this (mean square, re full scale) is not scored
 
 
@@ -74,7 +74,7 @@ def _filtered(mix: Tensor, network: Isolate) -> Tensor:
     late = spec.n_synthesis - spec.hop
     padded = torch.nn.functional.pad(mix, (0, late + -(len(mix) + late) % spec.hop))
     state, parts = network.zero_state(), []
-    for spectrum in analyze(padded[None], spec).split(MINUTE, dim=1):
+    for spectrum in analyze(padded[None], spec).split(MINUTE // spec.hop, dim=1):
         part, state = network(spectrum, mix.new_zeros(1), state)
         parts.append(part)
     return synthesize(torch.cat(parts, 1), spec)[0, late : late + len(mix)]
