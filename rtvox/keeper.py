@@ -14,6 +14,7 @@ from rtvox import realtime
 from rtvox.converter import Converter
 from rtvox.device import Device
 from rtvox.errors import DeviceError, RtvoxError
+from rtvox.priority import CONTROL_PRIORITY, raise_priority
 
 RETRY_S = 1.0  # between attempts to reopen a lost device
 
@@ -142,6 +143,7 @@ class Keeper:
 
     def _keep(self) -> None:
         """Run the keeper thread: close and reopen a lost device until it works."""
+        raise_priority(CONTROL_PRIORITY)  # it sleeps while sound runs; then there is silence until it is done
         while self._attention.wait() and not self._stopping:
             self._attention.clear()
             with self.lock:
