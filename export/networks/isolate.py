@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.networks.streaming import CausalConv, FrameConv, FrameNetwork, FrequencyMix, Scan, TimeGRU
+from export.networks.streaming import CausalConv, FrameConv, FrameNetwork, FrequencyMix, TimeGRU, scan
 from rtvox.features import FeatureSpec
 from rtvox.params import Param
 
@@ -124,7 +124,8 @@ class Isolate(FrameNetwork):
         re, im = re * scale, im * scale
         steady = torch.stack([last[..., 0] * re - last[..., 1] * im, last[..., 0] * im + last[..., 1] * re], -1)
         level, strange = self.compressed(now.square().sum(-1)), self.compressed((now - steady).square().sum(-1))
-        slow = _running_mean(level, state[1], SLOW * step)
+        rate = torch.full_like(level, SLOW * step)
+        slow = scan(rate.transpose(0, 1), level.transpose(0, 1), state[1]).transpose(0, 1)
         return torch.stack([level, strange, slow], 1), [past[:, -2 * lag :], slow[:, -1]]
 
     def compressed(self, bins: Tensor) -> Tensor:
@@ -160,14 +161,6 @@ class Isolate(FrameNetwork):
             x = up(x) + skips.pop()
         gains = torch.sigmoid(self.head(self.leave(x)))
         return gains.permute(0, 2, 3, 1).flatten(2), new
-
-
-def _running_mean(x: Tensor, last: Tensor, rate: float) -> Tensor:
-    """Average (B, T, F) over the past, exponentially."""
-    if torch.onnx.is_in_onnx_export():
-        return last[:, None] + rate * (x - last[:, None])
-    keep = torch.full_like(x, 1.0 - rate).transpose(0, 1)
-    return Scan.apply(keep, rate * x.transpose(0, 1), last).transpose(0, 1)
 
 
 class Level(nn.Module):

@@ -127,6 +127,17 @@ class Scan(torch.autograd.Function):
         return flow * before, flow, keep[0] * flow[0]
 
 
+def scan(rate: Tensor, new: Tensor, h: Tensor) -> Tensor:
+    """Return all h[t] = h[t - 1] + rate[t] * (new[t] - h[t - 1]) along the first axis, given the h before.
+
+    `rate` and `new` are (T, ...), rates from 0 to 1; a graph that is exported takes one frame, T = 1.
+    """
+    if torch.onnx.is_in_onnx_export():
+        return (h + rate[0] * (new[0] - h))[None]
+    found: Tensor = Scan.apply((1.0 - rate).float(), (rate * new).float(), h)
+    return found
+
+
 class TimeGRU(nn.Module):
     """Residual minimal GRU along time, the same weights at every position; a learnt offset tells it where it is.
 
@@ -149,11 +160,7 @@ class TimeGRU(nn.Module):
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, C, T, F) to the same shape."""
         rows = x.permute(2, 0, 3, 1) + self.place
-        gate, new = torch.sigmoid(self.gate(rows)), self.new(rows)
-        if torch.onnx.is_in_onnx_export():
-            h = (state + gate[0] * (new[0] - state))[None]
-        else:
-            h = Scan.apply((1.0 - gate).float(), (gate * new).float(), state)
+        h = scan(torch.sigmoid(self.gate(rows)), self.new(rows), state)
         return x + self.out(h).permute(1, 3, 0, 2), h[-1]
 
 
