@@ -409,6 +409,8 @@ class TestFallback:
             wait_for(lambda: device.position > RATE)
             (stage,) = engine._mixer.chain.networks
             watch()
+            watched_from = device.position
+            wait_for(lambda: device.position > watched_from + 1024)  # frames under way have the patience of before
             break_down(stage, lambda _: (gone.wait(30), None)[1])
             wait_for(lambda: engine.status().provider == "cpu")
             before = engine.status().misses
