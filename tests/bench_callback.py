@@ -29,7 +29,7 @@ from rtvox.chain import Chain, build_chain
 from rtvox.devices import SoundCard
 from rtvox.engine import Engine
 from rtvox.features import FeatureSpec
-from rtvox.onnx_stage import flush_denormals
+from rtvox.onnx_session import flush_denormals
 from rtvox.params import Params
 from rtvox.report import table
 from rtvox.stage import prefill
