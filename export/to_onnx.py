@@ -166,5 +166,6 @@ def export(recipe: Recipe, checkpoint: Path, cache: Path, target: Path) -> Model
 
 
 def _commit() -> str:
-    result = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    home = Path(__file__).parent  # wherever the command is run
+    result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=home, capture_output=True, text=True, check=False)
     return result.stdout.strip() or "unknown"
