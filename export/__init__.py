@@ -2,9 +2,11 @@
 
     recordings ──► recordings/made.py ──► recordings/library.py ──► recordings/mixes.py     `prepare isolate`
     recordings ──► recordings/screams.py, own_pairs.py, align.py ──► recordings/pairs.py    `prepare scream`
+    recordings/library.py, pairs.py ──► recordings/clips.py                                 `prepare vocoder`
     recordings ──► recordings/phrases.py ──► recordings/domains.py                          `prepare timbre`
     spectra.py ──► networks/ ──► losses.py ──► tasks/ ──► train.py ──► checkpoints.py       `train`
     to_onnx.py ──► verify.py ──► NAME.onnx ──► evaluate.py, evaluate_NAME.py, measures.py   `export`, `evaluate`
+    frames ──► resynthesis.py ──► sound, for evaluations to listen to
 
 The command line is `python -m export prepare|train|export|evaluate RECIPE`; a recipe (`recipe.py`, `recipes/*.toml`)
 says all that a training depends on, and `models.py` is the table of what a recipe can name. Read in the order of the

@@ -18,7 +18,7 @@ from export.losses import si_sdr
 from export.networks.isolate import Isolate
 from export.recipe import Recipe
 from export.recordings.library import RATE, Library, cut
-from export.spectra import analyze, synthesize
+from export.spectra import analyze, pad_late, synthesize
 from export.verify import Graph
 from rtvox.errors import ParameterError
 from rtvox.features import Array
@@ -85,7 +85,7 @@ def stream(model: Path, mix: Array, **controls: float) -> Array:
     file = load_model(model)
     spec = file.manifest.features
     late = spec.n_synthesis - spec.hop
-    padded = np.pad(mix, (0, late + -(len(mix) + late) % spec.hop))
+    padded = pad_late(mix, late, spec.hop)
     graph, parts = Graph(file.data, **controls), []
     blocks = np.array_split(np.arange(0, len(padded), spec.hop), max(1, len(padded) // (30 * RATE)))
     for block in blocks:  # half a minute of spectra at a time; each block sees the frames' past

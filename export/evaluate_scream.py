@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import librosa
 import numpy as np
-import torch
 
 from export.evaluate import show_spectrograms
 from export.measures import frechet_distance, harmonic_to_noise_db, modulation_db, syllable_correlation
@@ -20,10 +18,11 @@ from export.recipe import Recipe
 from export.recordings.library import RATE, read_mono
 from export.recordings.pairs import voice_files
 from export.recordings.screams import HOP, Voice, angus, draw_manner, look_at, scream
-from export.spectra import log_mel
+from export.resynthesis import resynthesise
+from export.spectra import mel_of, pad_late
 from export.verify import Graph
 from rtvox.errors import ParameterError
-from rtvox.features import Array, FeatureSpec, mel_filterbank, mfcc
+from rtvox.features import Array, FeatureSpec, mfcc
 from rtvox.model_file import ModelFile, load_model
 
 VOICES = 9  # per group; with four, a Frechet distance hangs on which four
@@ -97,25 +96,7 @@ def _defaults(file: ModelFile) -> dict[str, float]:
 
 def _frames(sound: Array, spec: FeatureSpec) -> Array:
     """Log-mel (T, M) of (N,) samples, with as many frames after its end as still overlap it."""
-    late = spec.n_fft - spec.hop
-    padded = np.pad(sound, (0, late + -(len(sound) + late) % spec.hop))
-    return log_mel(torch.from_numpy(padded)[None], spec)[0].numpy()
-
-
-def resynthesise(mel: Array, spec: FeatureSpec, iterations: int = 32) -> Array:
-    """Turn (T, M) log-mel into samples aligned with those it was made of: librosa's Griffin-Lim, 32 iterations."""
-    filterbank = mel_filterbank(spec)
-    wanted = np.exp(mel.T)
-    magnitude = np.maximum(np.linalg.pinv(filterbank) @ wanted, 1e-6)
-    normal, projected = filterbank.T @ filterbank, filterbank.T @ wanted
-    for _ in range(10):  # Lee and Seung 2001: multiplicative updates never leave what is positive
-        magnitude *= projected / np.maximum(normal @ magnitude, 1e-12)
-    late = spec.n_fft - spec.hop
-    sound = librosa.griffinlim(
-        magnitude, n_iter=iterations, hop_length=spec.hop, n_fft=spec.n_fft, window=spec.analysis_window(),
-        center=False, momentum=0.99, random_state=440,
-    )  # fmt: skip
-    return np.asarray(sound[late:], np.float32)
+    return mel_of(pad_late(sound, spec.n_fft - spec.hop, spec.hop), spec)
 
 
 def _measure(file: ModelFile, voices: Sequence[Voice], seed: int, picture: Path) -> dict[str, float]:

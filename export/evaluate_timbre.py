@@ -11,23 +11,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from sklearn.pipeline import Pipeline
 
 from export.evaluate import show_spectrograms
-from export.evaluate_scream import resynthesise
 from export.measures import frechet_distance
 from export.recipe import Recipe
 from export.recordings.domains import Part, level, read_domains
 from export.recordings.library import RATE, read_mono
 from export.recordings.pairs import voice_files
-from export.spectra import overlap_add
+from export.resynthesis import resynthesise, vocode_frames
+from export.spectra import mel_of, pad_late
 from export.tasks.timbre import middle_of
 from export.timbre_measures import (
     confusion,
     embed,
     loudness_correlation,
-    mel_of,
     onset_distances_ms,
     pitch_kept,
     seconds,
@@ -37,7 +35,7 @@ from export.verify import Graph
 from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import MEL_SPEC, Array
 from rtvox.model_file import ModelFile, load_model
-from rtvox.pitch import CONDITIONS, track
+from rtvox.pitch import CONDITIONS, HIGH_HZ, LOW_HZ, track
 
 CLIPS = 6  # of each kind of voice
 CLIP_S = 8.0  # the loudest such stretch of each
@@ -102,17 +100,14 @@ def summary(figures: dict[str, float], first: str, kinds: Sequence[str]) -> dict
 
 def convert(file: ModelFile, sound: Array, vocoder: ModelFile | None, **controls: float) -> Array:
     """Return (N,) what a model makes of (N,) samples, frame by frame, made sound, and aligned with the input."""
-    late = MEL_SPEC.n_fft - HOP
-    padded = np.pad(sound, (0, late + -(len(sound) + late) % HOP))
+    padded = pad_late(sound, MEL_SPEC.n_fft - HOP, HOP)
     told = dict(zip(CONDITIONS, track(padded).T, strict=True))
     defaults = {control.name: control.default for control in file.manifest.controls}
     mel = Graph(file.data, **defaults | controls).run(mel_of(padded), **{n: told[n] for n in file.manifest.conditions})
     if vocoder is None:
         return resynthesise(mel, MEL_SPEC)[: len(sound)]
-    told["pitch"] = np.clip(told["pitch"] * np.float32(2.0 ** controls.get("octave", 0.0)), 60.0, 1500.0)
-    spectra = Graph(vocoder.data).run(mel, **{name: told[name] for name in vocoder.manifest.conditions})
-    made = overlap_add(torch.from_numpy(spectra)[None], MEL_SPEC)[0].numpy()
-    return np.asarray(made[vocoder.manifest.delay :][: len(sound)])
+    told["pitch"] = np.clip(told["pitch"] * np.float32(2.0 ** controls.get("octave", 0.0)), LOW_HZ, HIGH_HZ)
+    return vocode_frames(vocoder, mel, told)[: len(sound)]
 
 
 def _vocoder(model: Path) -> ModelFile | None:

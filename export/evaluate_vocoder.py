@@ -23,16 +23,15 @@ from pesq import pesq
 from pystoi import stoi
 
 from export.evaluate import show_spectrograms
-from export.evaluate_scream import resynthesise
 from export.recipe import Recipe
 from export.recordings.clips import Clip, read_clips
 from export.recordings.library import RATE
-from export.spectra import analyze, log_mel, overlap_add
-from export.verify import Graph
+from export.resynthesis import resynthesise, vocode_frames
+from export.spectra import analyze, mel_of, pad_late
 from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array, FeatureSpec, mfcc
 from rtvox.model_file import ModelFile, load_model
-from rtvox.pitch import track
+from rtvox.pitch import CONDITIONS, track
 
 KINDS = {
     "voice": ("voice-spoken", "voice-crowd"),
@@ -105,12 +104,9 @@ def choose(clips: Sequence[Clip]) -> list[Array]:
 def vocode(file: ModelFile, sound: Array) -> Array:
     """Return (N,) what a vocoder makes of the log-mel and pitch of (N,) samples, frame by frame, aligned with them."""
     spec = file.manifest.features
-    late = file.manifest.look_ahead * spec.hop
-    padded = np.pad(sound, (0, late + -(len(sound) + late) % spec.hop))
-    mel = log_mel(torch.from_numpy(padded)[None], spec)[0].numpy()
-    told = dict(zip(("pitch", "voicing"), track(padded, spec).T, strict=False))
-    spectra = Graph(file.data).run(mel, **{name: told[name] for name in file.manifest.conditions})
-    return overlap_add(torch.from_numpy(spectra)[None], spec)[0, late : late + len(sound)].numpy()
+    padded = pad_late(sound, file.manifest.delay, spec.hop)
+    told = dict(zip(CONDITIONS, track(padded, spec).T, strict=True))
+    return vocode_frames(file, mel_of(padded, spec), told)[: len(sound)]
 
 
 def live_griffin_lim(sounds: Sequence[Array]) -> list[Array]:
@@ -133,9 +129,7 @@ def live_griffin_lim(sounds: Sequence[Array]) -> list[Array]:
 
 
 def _offline(sound: Array, spec: FeatureSpec) -> Array:
-    late = spec.n_fft - spec.hop
-    padded = np.pad(sound, (0, late + -(len(sound) + late) % spec.hop))
-    mel = log_mel(torch.from_numpy(padded)[None], spec)[0].numpy()
+    mel = mel_of(pad_late(sound, spec.n_fft - spec.hop, spec.hop), spec)
     return resynthesise(mel, spec, LIBROSA_ITERATIONS)[: len(sound)]
 
 
@@ -152,7 +146,7 @@ def compare(sound: Array, copy: Array, spec: FeatureSpec, spoken: bool) -> dict[
     """
     frames = min(len(sound), len(copy)) // spec.hop * spec.hop
     sound, copy = sound[:frames], copy[:frames]
-    mels = [log_mel(torch.from_numpy(np.ascontiguousarray(x))[None], spec)[0].numpy() for x in (sound, copy)]
+    mels = [mel_of(x, spec) for x in (sound, copy)]
     active = mels[0].max(1) > mels[0].max() - ACTIVE
     a, b = (mel[active] for mel in mels)
     spectra = [_log_spectrum(x, spec)[active] for x in (sound, copy)]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from export.networks.isolate import COMPRESSION, EPSILON
+from export.networks.vae import kl_divergence
 
 SYLLABLE = 17  # frames, 90 ms: slower differences are no roughness
 FLUTTER = 0.85  # part of the variance of `MagnitudeNoise` that is faster
@@ -65,7 +66,7 @@ def scream_losses(
     drawn, wanted = _modulation(mean.detach() + deviation * noise), _modulation(target)
     rough = (torch.log(drawn + 1e-3) - torch.log(wanted + 1e-3)).abs().mean()
     centre, spread = latent.chunk(2, -1)
-    kl = 0.5 * (centre.square() + spread.exp() - 1.0 - spread).sum(-1).mean()
+    kl = kl_divergence(centre, spread) * centre.shape[-1]
     return {"mel": distance, "mfcc": cepstral, "deviation": unlikely, "rough": rough, "kl": kl}
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from export.adversarial import ADVERSARIAL
 from export.recordings.library import RATE
+from export.spectra import power_spectrum
 
 SIZES = (512, 1024, 2048, 4096)  # of windows, samples: from 11 ms, sharp in time, to 85 ms, sharp in pitch
 FLOOR = 3e-3  # of magnitudes in a window of 1024, where a full-scale sine is 256: -99 dB
@@ -34,7 +35,7 @@ def spectral_losses(sound: Tensor, target: Tensor) -> dict[str, Tensor]:
     """
     distances, convergences = [], []
     for size in SIZES:
-        a, b = (_magnitudes(x, size) for x in (sound, target))
+        a, b = (torch.sqrt(power_spectrum(x, size) + 1e-9) for x in (sound, target))
         hz = torch.arange(a.shape[1], device=a.device) * (RATE / size)
         weight = (1.0 / (1.0 + hz / CORNER_HZ))[:, None]
         weight = weight / weight.mean()
@@ -43,12 +44,6 @@ def spectral_losses(sound: Tensor, target: Tensor) -> dict[str, Tensor]:
         error, whole = ((weight * x.square()).sum((1, 2)) for x in (a - b, b))
         convergences.append(torch.sqrt(error / (whole + 1e-2)).mean())
     return {"log": torch.stack(distances).mean(), "convergence": torch.stack(convergences).mean()}
-
-
-def _magnitudes(sound: Tensor, size: int) -> Tensor:
-    window = torch.hann_window(size, device=sound.device)
-    spectrum = torch.stft(sound, size, size // 4, window=window, center=False, return_complex=True)
-    return torch.sqrt(torch.view_as_real(spectrum).square().sum(-1) + 1e-9)
 
 
 def discriminator_loss(real: Judgements, made: Judgements) -> Tensor:

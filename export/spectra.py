@@ -5,10 +5,11 @@ Window pair and sizes come from `rtvox.features`; `tests/test_networks.py` holds
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from rtvox.features import FeatureSpec, mel_filterbank, vocoder_window
+from rtvox.features import MEL_SPEC, Array, FeatureSpec, mel_filterbank, vocoder_window
 
 
 def analyze(samples: Tensor, spec: FeatureSpec, step: int = 1) -> Tensor:
@@ -26,6 +27,24 @@ def log_mel(samples: Tensor, spec: FeatureSpec) -> Tensor:
     filterbank = torch.tensor(mel_filterbank(spec), device=samples.device)
     magnitude = torch.linalg.vector_norm(analyze(samples, spec), dim=-1)
     return torch.log(torch.clamp_min(magnitude @ filterbank.T, spec.floor))
+
+
+def mel_of(sound: Array, spec: FeatureSpec = MEL_SPEC) -> Array:
+    """Return (T, M) log-mel of the whole hops of (N,) samples, as arrays."""
+    whole = np.ascontiguousarray(sound[: len(sound) // spec.hop * spec.hop])
+    return np.asarray(log_mel(torch.from_numpy(whole)[None], spec)[0].numpy())
+
+
+def pad_late(sound: Array, late: int, hop: int) -> Array:
+    """Return (N,) samples with silence behind them: what comes out `late` samples later is whole, in whole hops."""
+    return np.pad(sound, (0, late + -(len(sound) + late) % hop))
+
+
+def power_spectrum(sound: Tensor, size: int) -> Tensor:
+    """Return |STFT|^2, (B, K, T), of (B, N) samples: Hann windows of `size`, a quarter apart, none at the rims."""
+    window = torch.hann_window(size, device=sound.device)
+    spectrum = torch.stft(sound, size, size // 4, window=window, center=False, return_complex=True)
+    return torch.view_as_real(spectrum).square().sum(-1)
 
 
 def synthesize(spectrum: Tensor, spec: FeatureSpec) -> Tensor:

@@ -13,13 +13,11 @@ import librosa
 import numpy as np
 import numpy.typing as npt
 import pyworld
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from export.recordings.library import RATE
-from export.spectra import log_mel
 from rtvox.features import MEL_SPEC, Array, dct_basis, mel_filterbank
 from rtvox.pitch import track
 
@@ -62,12 +60,6 @@ def onset_distances_ms(heard: Array, made: Array) -> list[float]:
         return []
     apart = [1000.0 * float(np.abs(after - time).min()) for time in before]
     return [ms for ms in apart if ms < FOUND_MS]
-
-
-def mel_of(sound: Array) -> Array:
-    """Return (T, M) log-mel of (N,) samples."""
-    frames: Array = log_mel(torch.from_numpy(sound[: len(sound) // HOP * HOP])[None], MEL_SPEC)[0].numpy()
-    return frames
 
 
 def embed(mel: Array) -> Array:

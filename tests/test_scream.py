@@ -12,7 +12,7 @@ from test_pairs import speak
 
 from export.__main__ import main
 from export.checkpoints import newest_checkpoint, read_checkpoint
-from export.evaluate_scream import convert, resynthesise, summary
+from export.evaluate_scream import convert, summary
 from export.losses import scream_losses
 from export.measures import (
     band_levels_db,
@@ -26,6 +26,7 @@ from export.models import MODELS, find_model
 from export.networks.scream import SHARED, Scream
 from export.networks.streaming import MagnitudeNoise
 from export.recipe import FOLDER, read_recipe
+from export.resynthesis import resynthesise
 from export.spectra import log_mel
 from export.tasks.scream import PairStream
 from export.to_onnx import cost, to_graph

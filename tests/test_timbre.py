@@ -19,12 +19,12 @@ from export.recipe import FOLDER, Recipe, read_recipe
 from export.recordings.credits import read_credits
 from export.recordings.domains import STEP, Domain, level, prepare_domains, read_domains, to_part
 from export.recordings.phrases import look_at_note, play
+from export.spectra import mel_of
 from export.tasks.timbre import FRAMES, DomainStream, TimbreTraining, Weights
 from export.timbre_measures import (
     confusion,
     embed,
     loudness_correlation,
-    mel_of,
     onset_distances_ms,
     pitch_kept,
     seconds,

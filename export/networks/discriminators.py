@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
+
+from export.spectra import power_spectrum
 
 PERIODS = (2, 3, 5, 7, 11)  # samples; primes, so that they overlap least
 SIZES = (512, 1024, 2048)  # of windows, samples
@@ -64,10 +65,7 @@ class ResolutionDiscriminator(Discriminator):
 
     def arrange(self, sound: Tensor) -> Tensor:
         """Return the compressed magnitudes (B, 1, T, K)."""
-        window = torch.hann_window(self.size, device=sound.device)
-        spectrum = torch.stft(sound, self.size, self.size // 4, window=window, center=False, return_complex=True)
-        power = torch.view_as_real(spectrum).square().sum(-1) + 1e-7
-        return power.pow(0.15).transpose(1, 2)[:, None]
+        return (power_spectrum(sound, self.size) + 1e-7).pow(0.15).transpose(1, 2)[:, None]
 
 
 class Discriminators(nn.Module):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from export.networks.streaming import CausalConv, FrameNetwork, MagnitudeNoise, TimeGRU
+from export.networks.vae import draw
 from rtvox.features import FeatureSpec, dct_basis
 from rtvox.params import Param
 
@@ -108,7 +109,7 @@ class Scream(FrameNetwork):
         x = through("remember", through("hear", through("see", _as_channels(seen))))
         latent = self.latent(_as_frames(x))
         centre, spread = latent.chunk(2, -1)
-        drawn = centre + torch.exp(0.5 * spread) * torch.randn_like(centre) if self.training else centre
+        drawn = draw(centre, spread) if self.training else centre
         every = torch.ones_like(loudness)
         manner = torch.cat([every * intensity, every * torch.clamp(1.0 - style, 0.0, 1.0),
                             every * torch.clamp(style - 1.0, 0.0, 1.0), loudness / UNIT + 1.0], -1)  # fmt: skip

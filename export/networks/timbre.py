@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.networks.streaming import FrameNetwork, Generators, Scan
+from export.networks.streaming import FrameNetwork, Generators, scan
 from export.networks.vae import Latent, draw
 from export.networks.vocoder import CausalBlock
 from rtvox.errors import ParameterError
@@ -156,11 +156,12 @@ class Timbre(FrameNetwork):
         new |= after
         pitch = pitch * torch.exp(math.log(2.0) * octave)  # ONNX knows no exp2
         played = torch.clamp(REFERENCE_DB + dynamics * (loudness - REFERENCE_DB), -100.0, 0.0)
-        x, new["shared"] = self.begin(latent, pitch, voicing, played, old["shared"])
+        picture = voicing * self.partials(pitch)
+        x, new["shared"] = self.begin(latent, picture, pitch, voicing, played, old["shared"])
         out = torch.zeros_like(mel)
         for i, name in enumerate(self.domains):
             weight = (1.0 - morph) * _near(domain, i) + morph * _near(towards, i)
-            made, states = self.speak(i, x, pitch, voicing, played, [old[key] for key in self.own[name]])
+            made, states = self.speak(i, x, picture, played, [old[key] for key in self.own[name]])
             new |= dict(zip(self.own[name], states, strict=True))
             out = out + weight * made
         awake = torch.clamp((loudness - ASLEEP_DB) / (AWAKE_DB - ASLEEP_DB), 0.0, 1.0)
@@ -179,23 +180,23 @@ class Timbre(FrameNetwork):
         return mean.float(), spread.float(), new
 
     def begin(
-        self, latent: Tensor, pitch: Tensor, voicing: Tensor, loudness: Tensor, state: Tensor
+        self, latent: Tensor, picture: Tensor, pitch: Tensor, voicing: Tensor, loudness: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the features (B, T, C) that all generators start from, out of the block they share; and its state."""
+        """Return the features (B, T, C) that all generators start from, out of the block they share; and its state.
+
+        `picture` (B, T, M) is that of the partials, as much as they are voiced.
+        """
         told = [torch.log2(pitch / MIDDLE_HZ), voicing, loudness / 35.0 + 1.0]
-        after: tuple[Tensor, Tensor] = self.shared(
-            self.enter(torch.cat([latent, voicing * self.partials(pitch), *told], -1)), state
-        )
+        after: tuple[Tensor, Tensor] = self.shared(self.enter(torch.cat([latent, picture, *told], -1)), state)
         return after
 
     def speak(
-        self, domain: int, x: Tensor, pitch: Tensor, voicing: Tensor, loudness: Tensor, state: Sequence[Tensor]
+        self, domain: int, x: Tensor, picture: Tensor, loudness: Tensor, state: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return (B, T, M) log-mel of one domain, and the states of its blocks."""
+        """Return (B, T, M) log-mel of one domain, and the states of its blocks; `picture` as for `begin`."""
         made, after = self.voices[domain](x, state)
         shape, depth = made.chunk(2, -1)
-        partials = voicing * nn.functional.softplus(depth) * self.partials(pitch)
-        mel = loudness * NAT + UNIT * (shape - 0.5) + partials
+        mel = loudness * NAT + UNIT * (shape - 0.5) + nn.functional.softplus(depth) * picture
         return torch.clamp_min(mel, self.silence), after
 
     def translate(
@@ -216,13 +217,14 @@ class Timbre(FrameNetwork):
         """Return (B, T, M) frames of domains (B,), from latents (B, T, L) and conditions (B, T, 3): for training."""
         state = dict(zip(self.states, self.zero_state(len(latent)), strict=True))
         pitch, voicing, loudness = told.split(1, -1)
-        x, _ = self.begin(latent, pitch, voicing, loudness, state["shared"])
+        picture = voicing * self.partials(pitch)
+        x, _ = self.begin(latent, picture, pitch, voicing, loudness, state["shared"])
         mel = torch.zeros(*x.shape[:2], self.spec.n_mels, device=x.device)
         for i, name in enumerate(self.domains):
             rows = torch.nonzero(domain == i)[:, 0]
             if len(rows):
                 own = [state[key][rows] for key in self.own[name]]
-                made, _ = self.speak(i, x[rows], pitch[rows], voicing[rows], loudness[rows], own)
+                made, _ = self.speak(i, x[rows], picture[rows], loudness[rows], own)
                 mel = mel.index_copy(0, rows, made.to(mel.dtype))
         return mel
 
@@ -230,22 +232,18 @@ class Timbre(FrameNetwork):
         self, mean: Tensor, hold: Tensor, jitter: Tensor, drift: Tensor, old: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the latent as the performer bends it, and the states of that."""
-        keep = 1.0 - (1.0 - hold) ** 3
         numbers, place = self.chance.draw(mean.shape[1], old["chance"])
         trembling, pushed = numbers.chunk(2, -1)
-        held = _smooth(keep.expand_as(mean), (1.0 - keep) * mean, old["held"])
+        held = _follow(((1.0 - hold) ** 3).expand_as(mean), mean, old["held"])
         pushed = (1.0 - DRIFT**2) ** 0.5 * UNIFORM * pushed
-        wander = _smooth(torch.full_like(pushed, DRIFT), pushed, old["wander"])
+        wander = _follow(torch.full_like(pushed, 1.0 - DRIFT), pushed / (1.0 - DRIFT), old["wander"])
         latent = held + jitter * UNIFORM * trembling + drift * 2.0 * wander
         return latent, {"held": held[:, -1], "wander": wander[:, -1], "chance": place}
 
 
-def _smooth(keep: Tensor, new: Tensor, state: Tensor) -> Tensor:
-    """Return h[t] = keep[t] h[t - 1] + new[t], all (B, T, L), from the h before, (B, L)."""
-    if new.shape[1] == 1:
-        return keep * state[:, None] + new
-    out: Tensor = Scan.apply(keep.transpose(0, 1), new.transpose(0, 1), state)
-    return out.transpose(0, 1)
+def _follow(rate: Tensor, new: Tensor, state: Tensor) -> Tensor:
+    """Return `scan` along the frames of (B, T, L), from the (B, L) before."""
+    return scan(rate.transpose(0, 1), new.transpose(0, 1), state).transpose(0, 1)
 
 
 def _near(place: Tensor, domain: int) -> Tensor:

@@ -13,12 +13,11 @@ from pathlib import Path
 import librosa
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 from scipy.spatial.distance import cdist
 
 from export.recordings.library import RATE
-from export.spectra import log_mel
+from export.spectra import mel_of
 from rtvox.features import Array, FeatureSpec, mfcc
 
 Double = npt.NDArray[np.float64]
@@ -76,7 +75,7 @@ def _mean_on(cost: Double, path: Steps, heard: Flags, other_heard: Flags) -> flo
 def _features(sound: Array) -> tuple[Double, Flags]:
     """Return (T, 9) features, and which frames hold sound."""
     centred = np.pad(sound, (SPEC.n_fft // 2, SPEC.n_fft))
-    frames = log_mel(torch.from_numpy(centred[: len(centred) // SPEC.hop * SPEC.hop])[None], SPEC)[0].numpy()
+    frames = mel_of(centred, SPEC)
     late = SPEC.n_fft // SPEC.hop - 1  # frames end at the newest sample; keep those centred within the sound
     frames = frames[late : late + len(sound) // SPEC.hop + 1]
     loudness = np.log(np.exp(frames).mean(1))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from export.recordings.library import RATE, Library, cut
+from export.recordings.library import RATE, Library, cut, whole_file
 from export.recordings.pairs import FOLDER, read_pairs
 from rtvox.errors import ParameterError
 from rtvox.features import MEL_SPEC, Array
@@ -66,7 +66,8 @@ def prepare_clips(recipe: ClipRecipe, cache: Path) -> None:
             if target.exists() and len(np.load(target)) >= count // MEL_SPEC.hop:
                 continue
             measures = track(cut(samples, 0, count), MEL_SPEC)[:, :MEASURES]
-            _save(target, measures)
+            with whole_file(target) as file:
+                np.save(file, measures)
             print(f"{target}: {np.mean(measures[:, 1] > 0.5):.0%} of {count / RATE:.0f} s voiced", file=sys.stderr)
 
 
@@ -100,13 +101,5 @@ def _string_screams(cache: Path) -> None:
     for voice, screams in voices.items():
         target = cache / SCREAMS / f"{voice}.npy"
         if not target.exists():
-            target.parent.mkdir(exist_ok=True)
-            _save(target, np.concatenate(screams))
-
-
-def _save(target: Path, values: npt.NDArray[np.generic]) -> None:
-    """Write under a temporary name first: a reader never meets half a file."""
-    part = target.with_suffix(".part")
-    with part.open("wb") as file:
-        np.save(file, values)
-    part.rename(target)
+            with whole_file(target) as file:
+                np.save(file, np.concatenate(screams))

@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import soxr
-import torch
 
 from export.recordings.credits import credit_of, read_credits, read_index, write_credits
-from export.recordings.library import RATE, read_mono
+from export.recordings.library import RATE, read_mono, whole_file
 from export.recordings.pairs import voice_files
 from export.recordings.phrases import Sample, look_at_note, play
-from export.spectra import log_mel
+from export.spectra import mel_of
 from rtvox.errors import ParameterError
 from rtvox.features import MEL_SPEC, Array
 from rtvox.pitch import track
@@ -63,8 +62,7 @@ class Part:
 def to_part(sound: Array) -> Part:
     """Analyse (N,) samples."""
     sound = sound[: len(sound) // MEL_SPEC.hop * MEL_SPEC.hop]
-    mel = log_mel(torch.from_numpy(sound)[None], MEL_SPEC)[0].numpy()
-    steps = np.round((mel - np.log(MEL_SPEC.floor)) / STEP)
+    steps = np.round((mel_of(sound) - np.log(MEL_SPEC.floor)) / STEP)
     return Part(np.clip(steps, 0, 255).astype(np.uint8), track(sound).astype(np.float16))
 
 
@@ -185,9 +183,6 @@ def _write(target: Path, name: str, sounds: Iterator[Array], shifts: Sequence[fl
                 continue
             moved = soxr.resample(sound, RATE * 2.0 ** (shift / 12.0), RATE) if shift else sound
             part = to_part(np.asarray(moved, np.float32))
-            path.parent.mkdir(parents=True, exist_ok=True)
-            half = path.with_suffix(".part")
-            with half.open("wb") as file:
+            with whole_file(path) as file:
                 np.savez_compressed(file, mel=part.mel, told=part.told)
-            half.rename(path)
             print(f"{path}: {len(moved) / RATE:.0f} s", file=sys.stderr)

@@ -7,9 +7,11 @@ memory maps so that training reads only the seconds it mixes, and a list of cred
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -86,18 +88,25 @@ def prepare(folders: Sequence[Path], cache: Path, sources: Iterable[Source]) -> 
 def _decode(paths: list[Path], target: Path, source: Source) -> None:
     if target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
     mono = np.concatenate([read_mono(path) for path in paths])
     if source.spans:
         wanted = np.zeros(len(mono), bool)
         for start, end in source.spans:
             wanted[round(start * RATE) : round(end * RATE)] = True
         mono[~wanted] = 0.0
+    with whole_file(target) as file:
+        np.save(file, np.clip(mono * FULL_SCALE, -32768, 32767).astype(np.int16))
+    print(f"{target.parent.name}/{target.stem}: {len(mono) / RATE:.0f} s from {len(paths)} files", file=sys.stderr)
+
+
+@contextmanager
+def whole_file(target: Path) -> Iterator[BinaryIO]:
+    """Open a file to be written under a temporary name, which it loses at the end: a reader never meets half a file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
     with part.open("wb") as file:
-        np.save(file, np.clip(mono * FULL_SCALE, -32768, 32767).astype(np.int16))
+        yield file
     part.rename(target)
-    print(f"{target.parent.name}/{target.stem}: {len(mono) / RATE:.0f} s from {len(paths)} files", file=sys.stderr)
 
 
 class Library:

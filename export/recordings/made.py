@@ -19,7 +19,7 @@ import soundfile
 from export.recipe import Made
 from export.recordings.bands import SOUNDFONTS, STEMS, draw_soundfont, render_band
 from export.recordings.credits import Credit, read_index, write_index
-from export.recordings.library import RATE
+from export.recordings.library import RATE, whole_file
 from export.recordings.patterns import render_pattern
 from export.recordings.singing import SPEAKERS, read_voices, sing
 from export.recordings.songs import STYLES, compose, generator
@@ -139,9 +139,7 @@ def write_flac(path: Path, sound: Array) -> None:
     Raises: AudioFileError if the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        soundfile.write(part, sound, RATE, subtype="PCM_16", format="FLAC")
-        part.rename(path)
+        with whole_file(path) as file:
+            soundfile.write(file, sound, RATE, subtype="PCM_16", format="FLAC")
     except (OSError, soundfile.LibsndfileError) as error:
         raise AudioFileError(f"cannot write {path}: {error}; choose another folder") from error

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from export.recordings.credits import Credit, credit_of, read_credits, read_index, write_credits
 from export.recordings.effects import equalise, level
-from export.recordings.library import FULL_SCALE, RATE, SUFFIXES, read_mono
+from export.recordings.library import FULL_SCALE, RATE, SUFFIXES, read_mono, whole_file
 from export.recordings.screams import draw_manner, look_at, scream
 from export.recordings.singing import sing
 from export.recordings.songs import compose
@@ -55,11 +55,8 @@ class Pair:
 
     def save(self, path: Path) -> None:
         """Write it under a temporary name first: a reader never meets half a file."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
+        with whole_file(path) as file:
             np.savez(file, **vars(self))
-        part.rename(path)
 
     def of_frames(self, values: Array, hop: int) -> Array:
         """Spread one value per utterance over the (T,) frames of the stretch."""

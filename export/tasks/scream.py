@@ -15,6 +15,7 @@ from torch import Tensor
 
 from export.losses import scream_losses
 from export.networks.scream import Scream
+from export.networks.vae import warm_up
 from export.recipe import Recipe
 from export.recordings.library import FULL_SCALE
 from export.recordings.pairs import Pair, read_pairs
@@ -57,7 +58,7 @@ class ScreamTraining(Training):
         mean, deviation, latent = self.network.distribution(mel, intensity, style, state)[:3]
         noise = self.network.draw(mel.shape[1], style, state)[0]
         losses = scream_losses(mel, target, mean.float(), deviation.float(), noise, latent.float(), self.network.dct)
-        weight = KL_WEIGHT * min(1.0, self.global_step / KL_STEPS)
+        weight = KL_WEIGHT * warm_up(self.global_step, KL_STEPS)
         self.log_dict(losses, prog_bar=True)
         return (
             losses["mel"]

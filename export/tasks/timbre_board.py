@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from export.evaluate_scream import resynthesise
 from export.networks.timbre import UNIT, Timbre
 from export.recordings.library import RATE
+from export.resynthesis import resynthesise
 from rtvox.features import MEL_SPEC, Array
 
 FRAMES = 750  # of a picture or a sound, 4 s
