@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rtvox.report import table
@@ -29,9 +30,10 @@ def growth_mib(samples: list[Line], kind: str) -> tuple[float, float]:
     samples = [line for line in samples if line["state"] == "running"]
     end = samples[-1]["t"]
     settled, span = min(SETTLED_S, end / 3.0), min(60.0, end / 10.0)
-    early = sorted(line[kind] for line in samples if settled <= line["t"] <= settled + span)
-    late = sorted(line[kind] for line in samples if line["t"] >= end - span)
-    return late[len(late) // 2] - early[len(early) // 2], settled
+    since = [line for line in samples if line["t"] >= settled]
+    early = [line[kind] for line in since if line["t"] <= since[0]["t"] + span]
+    late = [line[kind] for line in since if line["t"] >= end - span]
+    return median(late) - median(early), settled
 
 
 def report(folder: Path) -> int:

@@ -105,6 +105,12 @@ def test_growth_is_that_of_running_sound() -> None:
     assert grown == pytest.approx(4.9, abs=0.1)
 
 
+@pytest.mark.parametrize("seconds", [1, 2, 4, 5, 30])
+def test_growth_in_a_run_of_seconds(seconds: int) -> None:
+    samples = [{"t": 1.01 * second, "state": "running", "rss_mib": 100.0} for second in range(seconds)]
+    assert growth_mib(samples, "rss_mib")[0] == 0.0
+
+
 @pytest.mark.slow
 def test_minutes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As `soak.py hours`, but for a model whose memory fades at once."""
