@@ -81,7 +81,7 @@ def read_recipe(name: str) -> Recipe:
             PairRecipe(**_tuples(text.get("pairs", {}))),
             ClipRecipe(**text.get("clips", {})),
             domains,
-            text.get("losses", {}),
+            _tuples(text.get("losses", {})),
             _tuples(text.get("measured", {})),
             _tuples(text["network"]) | ({"domains": tuple(domains)} if domains else {}),
             **text["training"],

@@ -54,6 +54,8 @@ class Weights:
     cycle: float = 5.0
     latent: float = 1.0
     warm_up: int = 2000  # steps in which the KL's weights rise from 0
+    judges: tuple[int, ...] = (24, 48, 96)  # widths of each domain's discriminator
+    judged: int = FRAMES - SETTLED  # frames of an item, one after the other, that it is shown
 
     @staticmethod
     def read(table: Mapping[str, object]) -> Weights:
@@ -80,7 +82,7 @@ class TimbreTraining(Training):
         self.parts = [[part.frames() for part in parts] for parts in read_domains(cache, names).values()]
         self.held = [[part.frames() for part in parts] for parts in read_domains(cache, names, held=True).values()]
         bounded = not self.game.penalty
-        self.discriminators = nn.ModuleList([Discriminator(3, (24, 48, 96), bounded=bounded) for _ in names])
+        self.discriminators = nn.ModuleList([Discriminator(3, self.weights.judges, bounded=bounded) for _ in names])
         middles = [middle_of(np.concatenate([told for _, told in parts])) for parts in self.parts]
         self.register_buffer("middles", torch.tensor(middles), persistent=False)
 
@@ -130,10 +132,12 @@ class TimbreTraining(Training):
 
     def picture(self, mel: Tensor, told: Tensor) -> Tensor:
         """Return (B, 3, T, M): what a discriminator sees. Shape, where partials should be, and loudness."""
+        start = int(torch.randint(SETTLED, mel.shape[1] - self.weights.judged + 1, ()))
+        mel, told = (x[:, start : start + self.weights.judged] for x in (mel, told))
         pitch, voicing, loudness = told.split(1, -1)
         shape = (mel - loudness * NAT) / UNIT
         partials = voicing * self.network.partials(pitch) / 2.0
-        return torch.stack([shape, partials, (loudness / 35.0 + 1.0).expand_as(mel)], 1)[:, :, SETTLED:]
+        return torch.stack([shape, partials, (loudness / 35.0 + 1.0).expand_as(mel)], 1)
 
     def move(self, told: Tensor, target: Tensor) -> Tensor:
         """Return conditions whose pitch lies, by whole octaves, where the target's domain mostly is, or one beside."""
