@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from export.networks.isolate import COMPRESSION, EPSILON
+from export.networks.band_unet import COMPRESSION, EPSILON
 from export.networks.vae import kl_divergence
 
 SYLLABLE = 17  # frames, 90 ms: slower differences are no roughness

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from export.losses import mask_losses, si_sdr
-from export.networks.isolate import COMPRESSION, Isolate, band_edges
+from export.networks.band_unet import COMPRESSION, band_edges
+from export.networks.isolate import Isolate
 from export.networks.streaming import TimeGRU
 from export.spectra import analyze, synthesize
 from export.to_onnx import cost, to_graph

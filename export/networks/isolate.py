@@ -1,58 +1,32 @@
 """`isolate`: a causal U-Net over spectra that finds the voice in a song.
 
 In: complex spectra of the mix (real and imaginary as the last axis). Out: the spectra of the voice, of the rest, or of
-anything between (`part`). Bins are pooled to bands (one bin each up to 2 kHz, wider above), a U-Net with recurrent
-layers estimates one gain per band, and the gains are applied to the mix's own spectrum: the phase is the input's,
-silence in is silence out, and the voice is never louder than the mix. It looks at the bands' magnitudes, at how far
-their phases stray from a steady tone's, and at their mean over the last seconds. Training stays in the band domain (see
-`../losses.py`). Runs in whichever thread calls it. Read next: `../spectra.py`.
+anything between (`part`). The U-Net of `band_unet.py` estimates one gain per band, and the gains are applied to the
+mix's own spectrum: the phase is the input's, silence in is silence out, and the voice is never louder than the mix.
+Training stays in the band domain (see `../losses.py`). Runs in whichever thread calls it. Read next: `../spectra.py`.
 
-Sources: Jansson et al. 2017, "Singing voice separation with deep U-Net convolutional networks"; Choi et al. 2020
-(frequency mixing); Le et al. 2021, "DPCRN" (recurrent bottleneck with weights shared along frequency).
+Source: Jansson et al. 2017, "Singing voice separation with deep U-Net convolutional networks".
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from export.networks.streaming import CausalConv, FrameConv, FrameNetwork, FrequencyMix, TimeGRU, scan
+from export.networks.band_unet import BandUNet
 from rtvox.features import FeatureSpec
 from rtvox.params import Param
 
-COMPRESSION = 0.3  # |X|^0.3: loudness-like, keeps quiet partials visible (usual in enhancement, e.g. DeepFilterNet)
-EPSILON = 1e-7  # mean power under which a band is silence: about -70 dB of a full-scale sine spread over its window
-SLOW = 1 / 400  # per frame: the background of the last 2 s, which an accompaniment repeats and a voice leaves
-LAG = 4  # frames, 21 ms: long enough for a gliding pitch to leave the phase that a steady tone would have
-LINEAR_HZ = 2000.0  # below it every bin is a band: the partials of a low voice are 3 bins apart
-PATCH = 4  # bands that share a position of the U-Net's top level
 PART = Param("part", "", 0.0, 1.0, 0.0, 20.0, "From 0, the voice, over 0.5, the whole mix, to 1, the accompaniment.")
 
 
-def band_edges(spec: FeatureSpec, bands: int) -> list[int]:
-    """Return bands + 1 bin numbers: one bin per band up to LINEAR_HZ, then widths that grow evenly up to K."""
-    linear = round(LINEAR_HZ * spec.n_fft / spec.sample_rate)
-    steps = np.arange(1, bands - linear + 1)
-    low, high = 1.0, 2.0  # growth per band, by bisection
-    for _ in range(60):
-        growth = (low + high) / 2
-        low, high = (growth, high) if linear + np.sum(growth**steps) < spec.n_bins else (low, growth)
-    return [*range(linear + 1), *(linear + np.round(np.cumsum(low**steps))).astype(int).tolist()]
-
-
-class Isolate(FrameNetwork):
+class Isolate(BandUNet):
     """The network; see `FrameNetwork`."""
 
     role = "mask"
     resynthesis = "istft"
     controls = (PART,)
     probe = 0.0, 1.0
-    pool: Tensor
-    widths: Tensor  # bins per band
-    band_of_bin: Tensor
 
     def __init__(
         self,
@@ -62,34 +36,7 @@ class Isolate(FrameNetwork):
         hidden: tuple[int, ...] = (0, 64, 128),
         recurrent: int = 2,
     ) -> None:
-        super().__init__()
-        self.spec = spec
-        self.edges = band_edges(spec, bands)
-        widths = torch.tensor([b - a for a, b in pairwise(self.edges)])
-        self.register_buffer("widths", widths.float(), persistent=False)
-        self.linear = int((widths.cumsum(0) == torch.arange(1, bands + 1)).sum())
-        band_of_bin = torch.repeat_interleave(torch.arange(bands), widths)
-        pool = (band_of_bin[self.linear :, None] == torch.arange(self.linear, bands)) / widths[self.linear :]
-        self.register_buffer("pool", pool.float(), persistent=False)
-        self.register_buffer("band_of_bin", band_of_bin, persistent=False)
-        sizes = [bands // PATCH >> i for i in range(len(channels))]
-        self.enter = CausalConv(3, channels[0], bands, time=3, width=2 * PATCH, stride=PATCH)
-        self.down = nn.ModuleList(FrameConv(i, o, width=5, stride=2) for i, o in pairwise(channels))
-        levels = [
-            Level(c, f, h, recurrent if f == sizes[-1] else 1) for c, f, h in zip(channels, sizes, hidden, strict=True)
-        ]
-        self.level = nn.ModuleList(levels)
-        self.up = nn.ModuleList(FrameConv(i, o, up=True) for o, i in reversed(list(pairwise(channels))))
-        self.leave = FrameConv(channels[0], channels[0])
-        self.head = nn.Conv2d(channels[0], PATCH, 1)
-        self.states = [
-            "past",
-            "slow",
-            "enter",
-            *(f"level{i}_{n}" for i, m in enumerate(levels) for n in range(len(m.state_shapes))),
-        ]
-        self.state_shapes: list[tuple[int, ...]] = [(2 * LAG, spec.n_bins, 2), (bands,), self.enter.state_shape]
-        self.state_shapes += [shape for level in levels for shape in level.state_shapes]
+        super().__init__(spec, bands, channels, hidden, recurrent)
 
     def forward(self, spectrum: Tensor, part: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Filter frames.
@@ -108,30 +55,6 @@ class Isolate(FrameNetwork):
         gains = rest + (voice - rest) * gains
         return gains[..., self.band_of_bin, None] * spectrum, seen + heard
 
-    def features(self, spectrum: Tensor, state: list[Tensor], step: int = 1) -> tuple[Tensor, list[Tensor]]:
-        """Return what the network looks at, (B, 3, T, F), and the state, from (B, T, K, 2) spectra.
-
-        `step`: hops from one to the next. The features are the compressed magnitudes of the bands; those of how far
-        each bin strays from the steady tone that it was LAG frames ago (the phase deviation of onset detectors: Duxbury
-        et al. 2003, "Complex domain onset detection for musical signals"); and the running mean of the first.
-        """
-        past, lag = torch.cat([state[0][:, -2 * LAG // step :], spectrum], 1), LAG // step
-        now, last, before = past[:, 2 * lag :], past[:, lag:-lag], past[:, : -2 * lag]
-        # last * (last / |last|) * conj(before / |before|): the phase goes on turning as it did
-        re = last[..., 0] * before[..., 0] + last[..., 1] * before[..., 1]
-        im = last[..., 1] * before[..., 0] - last[..., 0] * before[..., 1]
-        scale = torch.rsqrt(re.square() + im.square() + 1e-20)
-        re, im = re * scale, im * scale
-        steady = torch.stack([last[..., 0] * re - last[..., 1] * im, last[..., 0] * im + last[..., 1] * re], -1)
-        level, strange = self.compressed(now.square().sum(-1)), self.compressed((now - steady).square().sum(-1))
-        rate = torch.full_like(level, SLOW * step)
-        slow = scan(rate.transpose(0, 1), level.transpose(0, 1), state[1]).transpose(0, 1)
-        return torch.stack([level, strange, slow], 1), [past[:, -2 * lag :], slow[:, -1]]
-
-    def compressed(self, bins: Tensor) -> Tensor:
-        """Turn (..., K) powers into (..., F) compressed magnitudes of bands."""
-        return (self.pooled(bins) + EPSILON) ** (COMPRESSION / 2)
-
     def energies(self, mix: Tensor, voice: Tensor) -> Tensor:
         """Return (B, 3, T, F): per frame and band the energy of the mix, its inner product with the voice, the voice's.
 
@@ -141,44 +64,7 @@ class Isolate(FrameNetwork):
         products = torch.stack([(a * b).sum(-1) for a, b in ((mix, mix), (mix, voice), (voice, voice))], 1)
         return self.pooled(products) * self.widths
 
-    def pooled(self, bins: Tensor) -> Tensor:
-        """Average (..., K) bins to (..., F) bands; the lowest are bins themselves."""
-        return torch.cat([bins[..., : self.linear], bins[..., self.linear :] @ self.pool], -1)
-
     def gains(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return gains in 0..1 that leave the voice, (B, T, F), and the state, from (B, 3, T, F) features."""
-        x, last = self.enter(features, state[0])
-        old, new = state[1:], [last]
-        skips: list[Tensor] = []
-        for i, level in enumerate(self.level):
-            if i:
-                x = self.down[i - 1](x)
-            x, last = level(x, old)
-            old, new = old[len(last) :], new + last
-            skips.append(x)
-        x = skips.pop()
-        for up in self.up:
-            x = up(x) + skips.pop()
-        gains = torch.sigmoid(self.head(self.leave(x)))
-        return gains.permute(0, 2, 3, 1).flatten(2), new
-
-
-class Level(nn.Module):
-    """What happens at one resolution: frequency mixing, and `recurrent` rounds of memory and mixing (if hidden > 0)."""
-
-    def __init__(self, channels: int, positions: int, hidden: int, recurrent: int) -> None:
-        super().__init__()
-        rounds = recurrent if hidden else 0
-        recur = [TimeGRU(channels, positions, hidden) for _ in range(rounds)]
-        self.state_shapes = [layer.state_shape for layer in recur]
-        self.recur = nn.ModuleList(recur)
-        self.mix = nn.ModuleList(FrequencyMix(positions, 16) for _ in range(rounds + 1))
-
-    def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Map (B, C, T, F) to the same shape, and the state to the next."""
-        x, new = self.mix[0](x), []
-        for recur, mix, old in zip(self.recur, self.mix[1:], state, strict=False):
-            x, memory = recur(x, old)
-            new.append(memory)
-            x = mix(x)
-        return x, new
+        """Return gains in 0..1 that leave the voice, (B, T, F), and the state, from `features`."""
+        made, state = self.unet(features, state)
+        return torch.sigmoid(made[:, 0]), state

@@ -7,6 +7,7 @@ never looks at frames to come and normalises with constants only. Read next: `is
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from rtvox.features import FeatureSpec
 from rtvox.params import Param
 
+SECOND = 1 / 200  # gate of a memory of about a second
 SMALL = 0.02  # residual branches start near zero, so that no normalisation is needed in them
 
 
@@ -146,15 +148,15 @@ class TimeGRU(nn.Module):
     Reference: Feng et al. 2024, "Were RNNs all we needed?", minGRU.
     """
 
-    def __init__(self, channels: int, positions: int, hidden: int) -> None:
+    def __init__(self, channels: int, positions: int, hidden: int, slowest: float = SECOND) -> None:
+        """Args: slowest: at first gates are spread from 1/2, a memory of two frames, to this one's."""
         super().__init__()
         self.place = nn.Parameter(torch.zeros(positions, channels))
         self.gate = nn.Linear(channels, hidden)
         self.new = nn.Linear(channels, hidden)
         self.out = nn.Linear(hidden, channels)
         nn.init.normal_(self.out.weight, std=SMALL)
-        # Gates start spread from 1/2 to 1/200: memories from two frames to a second.
-        nn.init.uniform_(self.gate.bias, -5.3, 0.0)
+        nn.init.uniform_(self.gate.bias, math.log(slowest), 0.0)
         self.state_shape = (positions, hidden)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
