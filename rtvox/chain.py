@@ -6,6 +6,7 @@ In: a hop at 48 kHz. Out: the same moment three times: converted (wet), as it we
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,7 +15,7 @@ import numpy as np
 from rtvox.errors import ModelFileError, ParameterError, RtvoxError
 from rtvox.features import MEL_SPEC, Array, FeatureSpec
 from rtvox.griffin_lim import GriffinLim
-from rtvox.levels import Delay, Ramp
+from rtvox.levels import SAMPLE_RATE, SILENCE_DB, Delay, Ramp, amplitude
 from rtvox.listener import Listener
 from rtvox.manifest import Manifest
 from rtvox.mel import LogMel, MelInverse
@@ -29,11 +30,16 @@ from rtvox.synthesis import wanted_synthesis
 NO_MODEL = "none"  # the name under which analysis and synthesis alone can be loaded
 VOCODER = "vocoder"  # the name under which the vocoder is looked for among the models; also its role
 OCTAVE = "octave"  # a converter's control by that name moves the pitch, and so the vocoder's
+REST_S = 1.0  # of silence at both ends, after which a chain is as new; longer than anything stays in its delay lines
 WARM_UP_HOPS = 50  # as many as onnx_stage.py uses: caches, FFT plans and the arena are settled by then
 
 
 class Chain:
     """A pipeline with its controls and its aligned dry paths.
+
+    A rest makes it as new: while it hears nothing and says nothing for REST_S, all that it remembers is dropped, as
+    nobody can hear. So what a phrase sounds like depends on nothing before the last rest, however long it has played.
+    Without rests networks forget as slowly as they do, and phases found for a sound lead to those of all that follows.
 
     Attributes:
         name: of the model, for the user.
@@ -64,6 +70,8 @@ class Chain:
         self.controls: tuple[Param, ...] = tuple(row for stage in networks for row in stage.manifest.controls)
         self._ramps = [(stage, row.name, Ramp(row, hop)) for stage in networks for row in stage.manifest.controls]
         self._dry, self._raw = Delay(self.delay, hop), Delay(self.delay, hop)
+        self._quiet = hop * amplitude(SILENCE_DB) ** 2  # energy of a hop of silence
+        self._rest, self._long_rest = 0, math.ceil(REST_S * SAMPLE_RATE / hop)  # hops of it, so far and for a rest
 
     @property
     def provider(self) -> str:
@@ -88,12 +96,20 @@ class Chain:
                 network.set_control(name, value)
         if params:
             self._follow(params)
-        return self.pipeline.process(x), self._dry.process(x), self._raw.process(raw)
+        if self._rest >= self._long_rest:
+            self.pipeline.reset()
+        wet = self.pipeline.process(x)
+        self._rest = self._rest + 1 if self._is_quiet(x) and self._is_quiet(wet) else 0
+        return wet, self._dry.process(x), self._raw.process(raw)
+
+    def _is_quiet(self, x: Array) -> bool:
+        return float(np.dot(x, x)) <= self._quiet
 
     def reset(self) -> None:
         """Forget everything heard."""
         for part in (self.pipeline, self._dry, self._raw):
             part.reset()
+        self._rest = 0
 
     def warm_up(self) -> None:
         """Run on noise until times are steady. In the loading thread. Raises: RtvoxError if a stage fails."""

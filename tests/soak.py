@@ -122,11 +122,11 @@ def _faults(args: argparse.Namespace) -> int:
 
 def _hours(args: argparse.Namespace) -> int:
     args.out.mkdir(parents=True, exist_ok=True)
-    return not soak_hours.run(args.models or _shipped(), args.hours, args.rounds, args.out / "hours.jsonl")
+    return not soak_hours.run(args.models or _shipped(), args.hours, args.out / "hours.jsonl")
 
 
 def _shipped() -> list[str]:
-    return [path.stem for path in find_models()[0]]
+    return [path.stem for path, manifest in find_models()[0].items() if manifest.role != "vocoder"]
 
 
 def main() -> int:
@@ -147,7 +147,6 @@ def main() -> int:
     faults.set_defaults(run=_faults)
     hours = commands.add_parser("hours")
     hours.add_argument("--hours", type=float, default=8.0, help="of sound, shared by all models")
-    hours.add_argument("--rounds", type=int, default=4, help="how often the models take turns, and are compared")
     hours.set_defaults(run=_hours)
     for command in (faults, hours):
         command.add_argument("--out", type=Path, default=Path("runs/soak"), help="folder for the log")

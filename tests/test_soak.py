@@ -112,11 +112,13 @@ def test_growth_in_a_run_of_seconds(seconds: int) -> None:
 
 
 @pytest.mark.slow
-def test_minutes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `soak.py hours`, but for a model whose memory fades at once."""
-    monkeypatch.setattr("soak_hours.WARM_IN_S", 20)
-    monkeypatch.setattr("soak_hours.LAST_S", 10)
-    assert hours(["none"], 0.03, 1, tmp_path / "hours.jsonl")
+@pytest.mark.parametrize("model", ["isolate", "scream"])
+def test_after_a_rest_nothing_is_remembered(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `soak.py hours`, for seconds."""
+    monkeypatch.setattr("soak_hours.LAST_S", 2)
+    monkeypatch.setattr("soak_hours.WARM_IN_S", 2)
+    monkeypatch.setattr("soak_hours.PARTS", (1,))
+    assert hours([model], 0.001, tmp_path / "hours.jsonl")
 
 
 def test_another_sound_is_not_the_same() -> None:
