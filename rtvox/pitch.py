@@ -25,15 +25,14 @@ TAPS = 47  # of the low-pass: 3.4 kHz from pass to stop, so that nothing folds b
 N_FFT = 960  # samples at half the rate, 40 ms, in which a period is looked for; 2^6 * 15 is quick
 HEARD_LEVEL = 5e-4  # -66 dB full scale: rooms hum and whistle below it, and nobody sings there
 
-# Candidates are weighed as in Boersma 1993, but decided at once: his path finder without its way back. The constants
-# were chosen on 23 takes of five kinds of readers, where pyworld's harvest and librosa's pyin agree.
-CANDIDATES = 8
-LOWEST_PEAK = 0.3  # of the normalised square difference function, where 1 is periodic; noise has 0.2 to 0.5
+# Candidates are weighed as in Boersma 1993, but decided at once: his path finder without its way back, and without its
+# state "unvoiced": voicing, which is told beside the pitch, says that. The constants were chosen on readers, singers and
+# violinists, where pyworld's harvest and librosa's pyin agree, and by what the vocoder makes of the pitch.
+CANDIDATES = 7
+LOWEST_PEAK = 0.15  # of the normalised square difference function, where 1 is periodic; noise has 0.2 to 0.5
 OCTAVE_COST = 0.06  # per octave below HIGH_HZ: of a period and its multiples, all at 1, the shortest wins
-JUMP_COST = 0.4  # per octave between frames: a voice glides, an error jumps
-UNVOICED = 0.42  # what "no pitch" scores
-TURN_COST = 0.1  # between voiced and unvoiced
-VOICED_FROM, VOICED_TO = 0.45, 0.85  # peaks at which voicing leaves 0 and reaches 1
+JUMP_COST = 0.15  # per octave between frames: a voice glides, an error jumps
+VOICED_FROM, VOICED_TO = 0.4, 0.8  # peaks at which voicing leaves 0 and reaches 1
 
 
 class PitchTracker:
@@ -42,9 +41,9 @@ class PitchTracker:
     The method is McLeod and Wyvill 2005, "A smarter way to find pitch" (normalised square difference, by FFT), with the
     candidates' weights of Boersma 1993, "Accurate short-term analysis of the fundamental frequency and the
     harmonics-to-noise ratio of a sampled sound". The difference compares the newest 23 ms with as long a stretch one
-    period before; so high pitches are seen at once, and low ones after a period and a half. Where nothing is voiced,
-    the last pitch stays. Loudness is the A-weighted level of the mel frame, 0 dB being a full-scale sine at 1 kHz
-    (IEC 61672-1:2013, annex E).
+    period before; so high pitches are seen at once, and low ones after a period and a half. Where nothing repeats
+    itself at all, as in silence, the last pitch stays. Loudness is the A-weighted level of the mel frame, 0 dB being a
+    full-scale sine at 1 kHz (IEC 61672-1:2013, annex E).
     """
 
     delay = 0
@@ -75,8 +74,7 @@ class PitchTracker:
         self._ends, self._starts = N_FFT - lags, N_FFT - self._width - lags
         self._nsdf = np.zeros(len(lags), np.float32)
         self._lower, self._upper = np.zeros((2, 2, len(lags)))
-        self._hz = np.ones(CANDIDATES)  # of the last frame's candidates; the last place stands for "unvoiced"
-        self._scores = np.full(CANDIDATES, -np.inf)
+        self._hz, self._scores = np.empty(0), np.empty(0)  # of the last frame's candidates
         self._out = np.zeros(len(CONDITIONS), np.float32)
         self.reset()
 
@@ -88,8 +86,7 @@ class PitchTracker:
         self._out[2] = self._loudness(x)
         self._take(x)
         self._difference()
-        lags, peaks = self._peaks()
-        pitch, peak = self._decide(lags, peaks)
+        pitch, peak = self._decide(*self._peaks())
         if pitch:
             self._out[0] = pitch
         self._out[1] = min(1.0, max(0.0, (peak - VOICED_FROM) / (VOICED_TO - VOICED_FROM)))
@@ -100,8 +97,7 @@ class PitchTracker:
         self._analyzer.reset()
         self._raw[:] = 0.0
         self._sound[:] = 0.0
-        self._scores[:] = -np.inf
-        self._scores[-1] = 0.0
+        self._hz, self._scores = np.empty(0), np.empty(0)
         self._out[:] = REST_HZ, 0.0, QUIET_DB
 
     def _loudness(self, x: Array) -> float:
@@ -138,30 +134,28 @@ class PitchTracker:
         self._nsdf *= 2.0
 
     def _peaks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return lags (in samples, between the whole ones) and heights of the best peaks, fewer than CANDIDATES."""
+        """Return lags (in samples, between the whole ones) and heights of the best peaks, up to CANDIDATES."""
         n = self._nsdf
         inner = n[1:-1]
         at = np.flatnonzero((inner >= n[:-2]) & (inner > n[2:]) & (inner > LOWEST_PEAK)) + 1
-        if len(at) >= CANDIDATES:
-            at = at[np.argpartition(n[at] - OCTAVE_COST * np.log2(at + self._low), -CANDIDATES + 1)[-CANDIDATES + 1 :]]
+        if len(at) > CANDIDATES:
+            at = at[np.argpartition(n[at] - OCTAVE_COST * np.log2(at + self._low), -CANDIDATES)[-CANDIDATES:]]
         before, here, after = n[at - 1], n[at], n[at + 1]
         shift = 0.5 * (before - after) / (before - 2.0 * here + after)  # vertex of a parabola
         return at + self._low + shift, here - 0.25 * (before - after) * shift
 
     def _decide(self, lags: np.ndarray, peaks: np.ndarray) -> tuple[float, float]:
-        """Return pitch and peak of the candidate with the best path so far; zeros if that is "unvoiced"."""
-        count = len(lags)
+        """Return pitch and peak of the candidate with the best path so far; zeros if there is none."""
         hz = self._rate / lags
-        jumps = JUMP_COST * np.abs(np.log2(hz[:, None] / self._hz[:-1]))
-        voiced = np.maximum((self._scores[:-1] - jumps).max(1), self._scores[-1] - TURN_COST)
-        silent = max(self._scores[-1], self._scores[:-1].max() - TURN_COST) + UNVOICED
-        self._scores[:] = -np.inf
-        self._scores[:count] = voiced + np.minimum(peaks, 1.0) - OCTAVE_COST * np.log2(HIGH_HZ / hz)
-        self._scores[-1] = silent
-        self._hz[:count] = hz
-        best = int(self._scores.argmax())
-        self._scores -= self._scores[best]
-        return (float(hz[best]), float(peaks[best])) if best < count else (0.0, 0.0)
+        scores = np.minimum(peaks, 1.0) - OCTAVE_COST * np.log2(HIGH_HZ / hz)
+        if len(self._hz) and len(hz):
+            scores += (self._scores - JUMP_COST * np.abs(np.log2(hz[:, None] / self._hz))).max(1)
+            scores -= scores.max()
+        self._hz, self._scores = hz, scores
+        if not len(hz):
+            return 0.0, 0.0
+        best = int(scores.argmax())
+        return float(hz[best]), float(peaks[best])
 
 
 def track(sound: Array, spec: FeatureSpec = MEL_SPEC) -> Array:

@@ -20,6 +20,7 @@ SETTLED = 12  # frames until the window is full
 LATE = 768  # samples from the newest one back to the middle of what is compared, for a voice's pitches
 VOICES = Path(__file__).resolve().parents[2] / "shared" / "data" / "voice"
 GROUPS = ("kathleen-en", "flemishguy-nl", "vctk-4")
+LOWEST_HZ = 70.0  # of a reader; below it both references take the rumble under a consonant for a voice
 
 
 def cents(hz: np.ndarray, wanted: np.ndarray | float) -> np.ndarray:
@@ -143,11 +144,10 @@ def test_real_voices_have_the_pitch_that_pyin_and_harvest_agree_on(group: str) -
         sound, rate = soundfile.read(path, dtype="float64", frames=48000 * 3)
         sound = librosa.resample(sound, orig_sr=rate, target_sr=RATE)
         got = track(sound.astype(np.float32))
-        harvest = pyworld.harvest(sound, RATE, 60.0, 1000.0, MEL_SPEC.hop * 1000.0 / RATE)[0]
-        half = librosa.resample(sound, orig_sr=RATE, target_sr=RATE // 2)
-        pyin = np.nan_to_num(
-            librosa.pyin(half, sr=RATE // 2, fmin=60.0, fmax=1000.0, frame_length=1024, hop_length=MEL_SPEC.hop // 2)[0]
-        )
+        harvest = pyworld.harvest(sound, RATE, LOWEST_HZ, 1000.0, MEL_SPEC.hop * 1000.0 / RATE)[0]
+        half, hop = librosa.resample(sound, orig_sr=RATE, target_sr=RATE // 2), MEL_SPEC.hop // 2
+        pyin = librosa.pyin(half, sr=RATE // 2, fmin=LOWEST_HZ, fmax=1000.0, frame_length=1024, hop_length=hop)[0]
+        pyin = np.nan_to_num(pyin)
         late = LATE // MEL_SPEC.hop - 1
         n = min(len(got) - late, len(harvest), len(pyin))
         got, harvest, pyin = got[late : late + n], harvest[:n], pyin[:n]
@@ -162,5 +162,5 @@ def test_real_voices_have_the_pitch_that_pyin_and_harvest_agree_on(group: str) -
     assert (error > 50.0).mean() < 0.05
     assert (error > 600.0).mean() < 0.02
     assert np.median(error) < 10.0
-    assert np.concatenate(found).mean() > 0.85
+    assert np.concatenate(found).mean() > 0.9
     assert np.concatenate(wrong).mean() < 0.3
