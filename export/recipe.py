@@ -12,6 +12,7 @@ from export.recordings.domains import Domain
 from export.recordings.library import Source
 from export.recordings.mixes import MixRecipe
 from export.recordings.pairs import PairRecipe
+from export.recordings.sentences import SpeechRecipe
 from rtvox.errors import ParameterError
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -43,6 +44,7 @@ class Recipe:
     mix: MixRecipe
     pairs: PairRecipe
     clips: ClipRecipe
+    speech: SpeechRecipe
     domains: dict[str, Domain]
     losses: dict[str, Any]  # weights of a training's losses, and which they are
     measured: dict[str, tuple[str, ...]]  # kind of voice -> globs of what `evaluate` hears
@@ -80,6 +82,7 @@ def read_recipe(name: str) -> Recipe:
             MixRecipe(**_tuples(text.get("mix", {}))),
             PairRecipe(**_tuples(text.get("pairs", {}))),
             ClipRecipe(**text.get("clips", {})),
+            SpeechRecipe(**_tuples(text.get("speech", {}))),
             domains,
             _tuples(text.get("losses", {})),
             _tuples(text.get("measured", {})),

@@ -19,9 +19,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from export.checkpoints import read_checkpoint
 from export.models import find_model
+from export.networks.say import Say
 from export.networks.streaming import FrameNetwork
 from export.recipe import Recipe
 from export.recordings.credits import attribution, read_credits
+from export.speaker_onnx import to_speaker_graph
 from export.verify import verify
 from rtvox.features import Frame
 from rtvox.golden import GOLDEN_CONDITIONS
@@ -107,7 +109,7 @@ def cost(network: FrameNetwork) -> dict[str, float | str]:
     frame = torch.zeros(signal_in(network.role, spec).shape)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(frame, *_defaults(network), network.zero_state())
-    macs = counter.get_total_flops() / 2 * spec.sample_rate / spec.hop
+    macs = counter.get_total_flops() / 2 * spec.sample_rate / (network.hops * spec.hop)
     return {"parameters": sum(p.numel() for p in network.parameters()), "gmac_per_second": round(macs / 1e9, 4)}
 
 
@@ -130,7 +132,7 @@ def export(recipe: Recipe, checkpoint: Path, cache: Path, target: Path) -> Model
     Raises: ModelFileError if the graph differs from the network; nothing is written then.
     """
     network, steps = load_network(recipe, checkpoint)
-    graph = to_graph(network)
+    graph = to_speaker_graph(network) if isinstance(network, Say) else to_graph(network)
     proof = verify(network, graph)
     credits = sorted(read_credits(cache))
     manifest = Manifest(

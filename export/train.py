@@ -8,7 +8,7 @@ own that draw items. Read next: `tasks/`, then `to_onnx.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,12 @@ WARM_UP = 200  # steps of rising learning rate: Adam's second moments are noise 
 
 
 class Training(lightning.LightningModule):
-    """What all trainings share; a task adds `training_step`, `stream` and `score`."""
+    """What all trainings share; a task adds `training_step`, `stream` and `score`.
+
+    `collate` makes a batch of items that are not of one shape; None: they are.
+    """
+
+    collate: Callable[[Sequence[Any]], Any] | None = None
 
     def __init__(self, recipe: Recipe, network: nn.Module) -> None:
         super().__init__()
@@ -114,7 +119,7 @@ def train(
     drawn = read_checkpoint(resume)["global_step"] if resume else 0
     stream = module.stream(recipe.seed + drawn, trainer.global_rank, frame_step)
     ahead: dict[str, Any] = {"persistent_workers": True, "prefetch_factor": 4} if workers else {}
-    loader = torch.utils.data.DataLoader(stream, recipe.batch, num_workers=workers, **ahead)
+    loader = torch.utils.data.DataLoader(stream, recipe.batch, num_workers=workers, collate_fn=module.collate, **ahead)
     one_item = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.zeros(1)))
     trainer.fit(module, loader, one_item, ckpt_path=resume)
     return Path(saver.last_model_path)

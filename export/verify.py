@@ -16,7 +16,6 @@ from export.networks.streaming import FrameNetwork
 from rtvox.errors import ModelFileError
 from rtvox.features import Array
 from rtvox.golden import GOLDEN_CONDITIONS
-from rtvox.manifest import signal_in
 
 FRAMES = 500
 ALLOWED = 1e-4  # max abs, in spectra of about unit size, or in log-mel
@@ -28,9 +27,7 @@ def verify(network: FrameNetwork, graph: bytes) -> dict[str, float | str]:
 
     Raises: ModelFileError naming the proof that failed and by how much.
     """
-    shape = signal_in(network.role, network.spec).shape[2:]
-    mean, deviation = network.probe
-    noise = np.random.default_rng(440).standard_normal((FRAMES, *shape)).astype(np.float32) * deviation + mean
+    noise = network.noise(FRAMES)
     controls = {c.name: c.low + 0.25 * (c.high - c.low) for c in network.controls}
     controls |= {name: GOLDEN_CONDITIONS[name] for name in network.conditions}
     whole, state = _network(network, noise, controls, FRAMES)
@@ -80,3 +77,7 @@ class Graph:
             self._feed.update(zip(self._after, state, strict=True))
             outputs.append(out[0, 0])
         return np.stack(outputs)
+
+    def state(self, name: str) -> Array:
+        """Return a state as it is now."""
+        return self._feed[f"state_{name}"]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from rtvox import __version__
-from rtvox.commands import bench, convert, demo, devices, doctor, engine, gui, live, models
+from rtvox.commands import bench, convert, demo, devices, doctor, engine, gui, live, models, say
 from rtvox.errors import RtvoxError
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "live": live,
     "engine": engine,
     "convert": convert,
+    "say": say,
     "demo": demo,
     "devices": devices,
     "models": models,

@@ -170,16 +170,17 @@ def build_chain(
     vocoder = OnnxStage(vocoder_file, provider) if vocoder_file else None
     networks = [stage for stage in (network, vocoder) if stage]
     follow: Callable[[Params], None] = _ignore
+    analyzer = Analyzer(features)
     if kind == "istft":
-        stages: list[Stage] = [Analyzer(features), *networks, Synthesizer(features)]
+        stages: list[Stage] = [*networks, Synthesizer(features)]
     else:
         stages, follow = _mel_stages(features, network, vocoder, synthesis)
-    listeners = _listen(features, network, vocoder)
+    listeners = _listen(analyzer, network, vocoder)
     if listeners and vocoder and network and OCTAVE in {row.name for row in network.manifest.controls}:
         follow = _move_pitch(listeners[0])
     return Chain(
         manifest.name if manifest else NO_MODEL,
-        Pipeline([*listeners, *stages]),
+        Pipeline([analyzer, *listeners, *stages]),
         spec.hop,
         look_ahead=sum(stage.delay for stage in networks),
         synthesis=synthesis,
@@ -212,7 +213,9 @@ def find_vocoder(converter: ModelFile | None) -> ModelFile:
 
 
 def check_converter(path: str | os.PathLike[str], manifest: Manifest) -> None:
-    """Raise ModelFileError if a model is none that can be loaded, but a vocoder."""
+    """Raise ModelFileError if a model is none that can be loaded, but a vocoder or a voice."""
+    if manifest.role == "speaker":
+        raise ModelFileError(f"{path}: is a voice, which converts nothing: `rtvox say` speaks with it")
     if manifest.role == VOCODER:
         raise ModelFileError(
             f"{path}: is a vocoder, which makes the sound of other models: load one of those, or none, and set "
@@ -220,11 +223,11 @@ def check_converter(path: str | os.PathLike[str], manifest: Manifest) -> None:
         )
 
 
-def _listen(spec: FeatureSpec, network: OnnxStage | None, vocoder: OnnxStage | None) -> list[Listener]:
+def _listen(analyzer: Analyzer, network: OnnxStage | None, vocoder: OnnxStage | None) -> list[Listener]:
     """Return the stage that measures the voice for networks that are told of it; none if they are not."""
     if not any(stage and stage.manifest.conditions for stage in (network, vocoder)):
         return []
-    listener = Listener(spec, network.delay // spec.hop if network else 0)
+    listener = Listener(analyzer, network.delay // analyzer.spec.hop if network else 0)
     if network:
         network.told = listener.now
     if vocoder:
@@ -244,9 +247,9 @@ def _move_pitch(listener: Listener) -> Callable[[Params], None]:
 def _mel_stages(
     spec: FeatureSpec, network: OnnxStage | None, vocoder: OnnxStage | None, synthesis: tuple[str, int]
 ) -> tuple[list[Stage], Callable[[Params], None]]:
-    """Return the stages of the mel path, and what makes them follow the controls that need no other stages."""
+    """Return the mel path's stages after the analysis, and what makes them follow controls that need no others."""
     log_mel = LogMel(spec, network.delay // spec.hop if network else 0)
-    stages: list[Stage] = [Analyzer(spec), log_mel, *([network] if network else [])]
+    stages: list[Stage] = [log_mel, *([network] if network else [])]
     if vocoder:
         return [*stages, vocoder, Synthesizer(spec, vocoder=True)], _ignore
     inverse = MelInverse(spec, log_mel.heard)

@@ -152,46 +152,61 @@ def _open(path: Path) -> soundfile.SoundFile:
     return file
 
 
-def _format_for(target: Path, source: soundfile.SoundFile) -> tuple[str, str]:
-    """Return format and sample format: the target's ending decides on the one, the other is the source's if it can."""
+def sound_format(target: Path, subtype: str, source: tuple[str, str] = ("", "")) -> tuple[str, str]:
+    """Return format and sample format of a file to write: the ending decides on the one; the other is a wish.
+
+    Args:
+        source: ending and format of the file it is made of, which an unknown ending shares with it.
+
+    Raises: ParameterError if the ending is unknown.
+    """
     ending = target.suffix[1:].upper()
     container = _FORMAT_OF.get(ending, ending)
     if container not in _FORMATS:
-        if ending and target.suffix == Path(source.name).suffix:
-            container = source.format
+        if ending and target.suffix == source[0]:
+            container = source[1]
         else:
             known = " ".join(sorted(SOUND_SUFFIXES))
             raise ParameterError(f"{target}: unknown ending {target.suffix!r}; known: {known}")
-    fine = "PCM_24" if source.subtype in ("FLOAT", "DOUBLE", "PCM_32") else "PCM_16"
+    fine = "PCM_24" if subtype in ("FLOAT", "DOUBLE", "PCM_32") else "PCM_16"
     default = soundfile.default_subtype(container)
-    wishes = ("OPUS",) if ending == "OPUS" else (source.subtype, fine, default)
-    subtype = next(wish for wish in wishes if wish in soundfile.available_subtypes(container))
-    return container, subtype
+    wishes = ("OPUS",) if ending == "OPUS" else (subtype, fine, default)
+    return container, next(wish for wish in wishes if wish in soundfile.available_subtypes(container))
 
 
 @contextmanager
-def _writer(path: Path, like: soundfile.SoundFile) -> Iterator[soundfile.SoundFile]:
-    """Open a sound file for writing; it appears under `path` when the block ends well, and not at all otherwise."""
+def write_sound(path: Path, rate: int, channels: int, container: str, subtype: str) -> Iterator[soundfile.SoundFile]:
+    """Open a sound file for writing; it appears under `path` when the block ends well, and not at all otherwise.
+
+    Raises: AudioFileError.
+    """
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise AudioFileError(f"{path}: is no ordinary file; name another OUT")
-    container, subtype = _format_for(path, like)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch()  # says why it cannot be, where libsndfile says "System error"
-        with soundfile.SoundFile(part, "w", like.samplerate, like.channels, subtype, format=container) as file:
-            for name, text in like.copy_metadata().items():
-                with suppress(soundfile.SoundFileError):  # not every format has room for a title
-                    setattr(file, name, text)
+        with soundfile.SoundFile(part, "w", rate, channels, subtype, format=container) as file:
             yield file
         part.replace(path)
     except (OSError, soundfile.SoundFileError, AssertionError) as error:  # soundfile asserts that all was written
-        shape = f"{like.samplerate} Hz, {like.channels} channels, {container} {subtype}"
+        shape = f"{rate} Hz, {channels} channels, {container} {subtype}"
         raise AudioFileError(f"{path}: cannot be written ({_reason(error)}; {shape})") from None
     finally:
         with suppress(OSError):  # it is not there: all went well, or it could not be made
             part.unlink()
+
+
+@contextmanager
+def _writer(path: Path, like: soundfile.SoundFile) -> Iterator[soundfile.SoundFile]:
+    """Open a file as `write_sound` does, of the rate, channels, format and titles of another."""
+    formats = sound_format(path, like.subtype, (Path(like.name).suffix, like.format))
+    with write_sound(path, like.samplerate, like.channels, *formats) as file:
+        for name, text in like.copy_metadata().items():
+            with suppress(soundfile.SoundFileError):  # not every format has room for a title
+                setattr(file, name, text)
+        yield file
 
 
 def _reason(error: Exception) -> str:

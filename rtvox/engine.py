@@ -25,6 +25,7 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,9 @@ from rtvox.providers import AUTO, Provider
 from rtvox.record import Recorder
 from rtvox.status import Counts, Latency, Status
 from rtvox.synthesis import STRUCTURAL
+
+if TYPE_CHECKING:
+    from rtvox.speech import Speech
 
 __all__ = ["Engine", "Model"]
 
@@ -145,6 +149,8 @@ class Engine:
         self.params.set("mute", 1.0)
         for gain in ("input_gain", "output_gain"):
             self.params.set(gain, min(0.0, self.params[gain]))
+        if self.speech:
+            self.speech.stop()
         self._mixer.panic_asked = True
 
     def record(self, path: str | os.PathLike[str]) -> None:
@@ -178,6 +184,15 @@ class Engine:
         return heard, said
 
     @property
+    def speech(self) -> Speech | None:
+        """What speaks beside the microphone, if anything does."""
+        return self._mixer.speech
+
+    @speech.setter
+    def speech(self, speech: Speech) -> None:
+        self._mixer.speech = speech
+
+    @property
     def recording(self) -> str:
         """The file being recorded, or why recording ended early, or nothing. Any thread."""
         recorder = self._recorder
@@ -196,6 +211,7 @@ class Engine:
     def status(self) -> Status:
         """Return how things stand. Any thread, any time; costs well under a millisecond."""
         mixer, converter, recorder = self._mixer, self._keeper.converter, self._recorder
+        said = mixer.speech.error if mixer.speech else ""
         # By hand: np.percentile imports numpy.ma at its first call, 20 ms in which the audio may wait.
         times = self.hop_times_ms()
         p50, p95, p99, p999 = (float(times[round(part * (len(times) - 1))]) for part in (0.5, 0.95, 0.99, 0.999))
@@ -226,7 +242,7 @@ class Engine:
             recording=self.recording,
             recorded_s=recorder.seconds if recorder else 0.0,
             message="; ".join(filter(None, (chain.message, converter.message))),
-            error=self._keeper.error or self._loader.error or converter.player.error or mixer.error,
+            error=self._keeper.error or self._loader.error or converter.player.error or mixer.error or said,
         )
 
     def _latency(self) -> Latency:

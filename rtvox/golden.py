@@ -14,20 +14,27 @@ import numpy.typing as npt
 
 from rtvox.features import Array, Frame, Spectrum
 from rtvox.manifest import Golden, Manifest
+from rtvox.phonemes import MAX_TOKENS, TOKENS
 
 SILENT_MEL = -11.5  # natural log: the golden input's floor, as near to that of FeatureSpec as exact steps come
+GOLDEN_TOKENS = 32
 # What a network that asks for conditions is told with every golden frame: Hz, 0 to 1, dB, as `pitch.CONDITIONS`.
 GOLDEN_CONDITIONS = {"pitch": 200.0, "voicing": 1.0, "loudness": -20.0}
 
 
 def golden_input(manifest: Manifest, frames: int, seed: int) -> Frame:
-    """Return the frames that prove a model: (T, K) complex64 spectra, or (T, M) float32 log-mel but for role mask.
+    """Return the frames that prove a model: (T, K) complex64 spectra for role mask, (T, M) float32 log-mel for others.
 
     The same bits on every machine and numpy: built from the raw integers of PCG64, whose stream numpy keeps for good,
     by exact float32 steps only. Noise about as loud as a voice, in bursts: frame t is at 2^-(t mod 12) of full level,
-    down to -66 dB; in log-mel, at -(t mod 12) with bands 2 to each side of it, down to silence.
+    down to -66 dB; in log-mel, at -(t mod 12) with bands 2 to each side of it, down to silence. For role speaker, the
+    same sentence of GOLDEN_TOKENS tokens at each step, (T, MAX_TOKENS).
     """
     spec = manifest.features
+    if manifest.role == "speaker":
+        tokens = np.zeros((frames, MAX_TOKENS), np.float32)
+        tokens[:, :GOLDEN_TOKENS] = 1.0 + (np.random.PCG64(seed).random_raw(GOLDEN_TOKENS) % np.uint64(TOKENS - 1))
+        return tokens
     return _noise(frames, spec.n_bins, seed) if manifest.role == "mask" else _mel_noise(frames, spec.n_mels, seed)
 
 

@@ -18,6 +18,7 @@ from rtvox.errors import ModelFileError
 from rtvox.features import FeatureSpec
 from rtvox.manifest_json import FORMAT, convert, need
 from rtvox.params import Param, Scale
+from rtvox.phonemes import MAX_TOKENS
 from rtvox.pitch import CONDITIONS
 
 # Role -> what may turn its output into sound, named in `resynthesis`; a role that is not here cannot run.
@@ -25,11 +26,14 @@ RESYNTHESIS = {
     "mask": ("istft",),
     "mel": ("griffin-lim", "input-phase", "vocoder"),
     "vocoder": ("overlap-add",),
+    "speaker": ("griffin-lim", "vocoder"),
 }
 SAMPLE_RATE = 48000  # Hz; stages run at no other, devices are resampled at the edge
 MAX_N_FFT = 16384  # samples, 0.34 s; like the limits below: far above any live model, far under what a machine holds
 MAX_N_MELS = 1024
 MAX_LOOK_AHEAD = 64  # frames
+SPEECH_FRAMES = 6  # that a speaker makes in one step: 32 ms
+SPEECH_MEASURES = 3  # of each beside log-mel: natural log of the pitch in Hz, voicing, 1 until the sentence has ended
 VOCODER_LOOK_AHEAD = 2  # frames: how far back the frames of all vocoders lie, so that models can state their delay
 MAX_ELEMENTS = 2**22  # of one tensor: 16 MiB
 MAX_GOLDEN_FRAMES = 4096
@@ -196,14 +200,18 @@ class Manifest:
 
 
 def signal_in(role: str, spec: FeatureSpec) -> TensorShape:
-    """Return the one signal input of a role: a spectrum as pairs of real and imaginary, or a log-mel frame."""
+    """Return the one signal input of a role: a spectrum as pairs of real and imaginary, log-mel, or a sentence."""
     if role == "mask":
         return TensorShape("spectrum", (1, 1, spec.n_bins, 2))
+    if role == "speaker":
+        return TensorShape("tokens", (1, 1, MAX_TOKENS))
     return TensorShape("mel", (1, 1, spec.n_mels))
 
 
 def signal_out(role: str, spec: FeatureSpec) -> TensorShape:
-    """Return the one signal output of a role: shaped as its input and called after it; of a vocoder, a spectrum."""
+    """Return the one signal output of a role: as its input and called after it; a vocoder's spectrum; speech."""
+    if role == "speaker":
+        return TensorShape("speech", (1, 1, SPEECH_FRAMES * (spec.n_mels + SPEECH_MEASURES)))
     signal = signal_in("mel" if role == "mel" else "mask", spec)
     return TensorShape(f"{signal.name}_out", signal.shape)
 

@@ -2,7 +2,7 @@
 
 In: a hop at 48 kHz as it came from the microphone. Out: the hop to be played, in order::
 
-    input gain -> gate -> Chain (wet, dry, raw) -> dry/wet -> output gain -> limiter -> bypass -> mute
+    speech -> input gain -> gate -> Chain (wet, dry, raw) -> dry/wet -> output gain -> limiter -> bypass -> mute
 
 Runs in the converter thread. Read next: `levels.py` for the parts, `converter.py` for where hops come from.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from rtvox.features import Array
 from rtvox.levels import Limiter, Line, Meter, NoiseGate, Ramp, amplitude
 from rtvox.params import PARAMS, Params
 from rtvox.timeline import Timeline
+
+if TYPE_CHECKING:
+    from rtvox.speech import Speech
 
 PRIME_HOPS = 8  # a new chain hears this much before it sounds: 2048 samples, the longest analysis window
 FADE_HOPS = 8  # cross-fade between two chains, 43 ms
@@ -30,8 +34,8 @@ class Mixer:
     """The chain in use, the chain that is to replace it, and the controls on their way.
 
     Single writers: all belongs to the converter thread, except `pending`, which the loading thread sets and the
-    converter thread clears, and `panic_asked`, which anyone sets. Others may read `chain`, `incoming`, `error`, the
-    meters, and what was last heard and said.
+    converter thread clears, `speech`, which the session sets, and `panic_asked`, which anyone sets. Others may read
+    `chain`, `incoming`, `error`, the meters, and what was last heard and said.
     """
 
     def __init__(self, params: Params, chain: Chain) -> None:
@@ -42,6 +46,7 @@ class Mixer:
             deque()
         )  # faded out; freed by the loading thread, since freeing a session takes long
         self.panic_asked = False
+        self.speech: Speech | None = None  # is added to what the microphone hears
         self.error = ""  # the last fault of a stage
         self.input_meter, self.output_meter = Meter(self.hop), Meter(self.hop)
         self.heard, self.said = Timeline(RECENT), Timeline(RECENT)
@@ -69,6 +74,8 @@ class Mixer:
         moves = {name: ramp.advance(self.params[name]) for name, ramp in self._ramps.items()}
         gains = {name: (amplitude(moves[name][0]), amplitude(moves[name][1])) for name in _LEVELS}
         x, y, line = self._conditioned, self._mixed, self._line
+        if self.speech:
+            raw = self.speech.mix(raw)
         x[:] = raw
         self.input_meter.process(x)
         self.heard.write(self.heard.end, x)

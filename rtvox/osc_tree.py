@@ -53,6 +53,13 @@ COMMANDS: tuple[Address, ...] = (
         "beside it in NAME-dry; 1 takes the date and time as name, 0 ends the recording.",
         True,
     ),
+    Address(
+        "/rtvox/say",
+        "s[s]",
+        "Say this text, in the voice of this name (a model of role speaker; by default the last one, or the first), as "
+        "if into the microphone, when those before it are said. /rtvox/panic ends it.",
+        True,
+    ),
     Address("/rtvox/preset/load", "s", "Take model, controls and (if it has them) devices from a preset.", True),
     Address(
         "/rtvox/preset/save", "s[f]", "Save model and controls under this name; with 1 after it, devices too.", True

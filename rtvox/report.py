@@ -20,19 +20,21 @@ from rtvox.patches import max_patch, pd_patch, supercollider_controls
 from rtvox.providers import PROVIDERS
 from rtvox.synthesis import algorithmic_delay
 
+CONVERTERS = "mask", "mel"  # roles that can be loaded by themselves
 
-def find_models(*, vocoders: bool = False) -> tuple[dict[Path, Manifest], list[ModelFileError]]:
+
+def find_models(*, every_role: bool = False) -> tuple[dict[Path, Manifest], list[ModelFileError]]:
     """Return the usable models of all folders, by path, and what is wrong with the others.
 
-    Of two files with one name only the first counts, as for `find_model`. Vocoders, which cannot be loaded alone, are
-    left out unless they are asked for.
+    Of two files with one name only the first counts, as for `find_model`. Vocoders and voices, which convert nothing by
+    themselves, are left out unless they are asked for.
     """
     found: dict[str, tuple[Path, Manifest | ModelFileError]] = {}
     for folder in model_folders():
         for path, manifest in list_models(folder):
             found.setdefault(path.name, (path, manifest))
     models = {path: manifest for path, manifest in found.values() if isinstance(manifest, Manifest)}
-    usable = {path: manifest for path, manifest in models.items() if vocoders or manifest.role != "vocoder"}
+    usable = {path: manifest for path, manifest in models.items() if every_role or manifest.role in CONVERTERS}
     return usable, [error for _, error in found.values() if isinstance(error, ModelFileError)]
 
 

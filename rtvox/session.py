@@ -25,6 +25,7 @@ from rtvox.file_names import clean_name, unused_path
 from rtvox.manifest import Manifest
 from rtvox.model_file import model_folders
 from rtvox.params import Param, Params, find_param
+from rtvox.phonemes import check
 from rtvox.presets import DeviceChoice, Preset, PresetFolder
 from rtvox.report import find_models
 
@@ -130,6 +131,19 @@ class Session:
         path = unused_path(path)
         self.engine.record(path)
         return path
+
+    def say(self, text: str, voice: str = "") -> None:
+        """Say a text as if into the microphone, in a voice (empty: the last one, or the first). Raises: RtvoxError."""
+        from rtvox.speaker import Speaker  # what they need is loaded only if something is said
+        from rtvox.speech import Speech
+
+        check(text)
+        speech = self.engine.speech
+        if speech is None or voice not in ("", speech.speaker.name):
+            if speech:
+                speech.close()
+            speech = self.engine.speech = Speech(Speaker(voice or None))
+        speech.say(text)
 
     def save_preset(self, name: str, with_devices: bool = False) -> Path:
         """Write all as it is now under this name. Raises: PresetError, ParameterError."""

@@ -18,6 +18,7 @@ OPEN_TO_EXPORT = {
     "rtvox.manifest",
     "rtvox.model_file",
     "rtvox.params",
+    "rtvox.phonemes",
     "rtvox.pitch",
     "rtvox.stage",
 }

@@ -11,10 +11,12 @@ import math
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rtvox.features import FeatureSpec
+from rtvox.features import Array, FeatureSpec
+from rtvox.manifest import signal_in
 from rtvox.params import Param
 
 SECOND = 1 / 200  # gate of a memory of about a second
@@ -36,9 +38,16 @@ class FrameNetwork(nn.Module):
     conditions: tuple[str, ...] = ()  # of `rtvox.pitch.CONDITIONS`: what it is told of the input, after the controls
     probe: tuple[float, float]  # mean and deviation of a noise that is about as loud as a voice, in frames of its role
     domains: tuple[str, ...] = ()  # what its control `domain` counts
+    hops: int = 1  # of sound that a frame answers
     spec: FeatureSpec
     states: list[str]
     state_shapes: list[tuple[int, ...]]
+
+    def noise(self, frames: int) -> Array:
+        """Return (T, ...) frames that are noise about as loud as a voice: what it is proved on."""
+        mean, deviation = self.probe
+        shape = signal_in(self.role, self.spec).shape[2:]
+        return np.random.default_rng(440).standard_normal((frames, *shape)).astype(np.float32) * deviation + mean
 
     def zero_state(self, batch: int = 1) -> list[Tensor]:
         """Return the state of a silent past, where the weights are."""

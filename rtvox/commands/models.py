@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     from rtvox.onnx_stage import verify_golden
     from rtvox.report import find_models, models_table
 
-    models, faults = find_models(vocoders=True)
+    models, faults = find_models(every_role=True)
     print(models_table(models, markdown=args.markdown))
     if not models and not faults:
         folders = ", ".join(str(folder) for folder in model_folders()) or "no folder: none of the usual ones exists"
