@@ -4,7 +4,7 @@ The data path, one hop of 256 samples (5.33 ms) at a time::
 
     mic -> callback -> Timeline -> gain, gate -> Analyzer -> OnnxStage -> Synthesizer
                                (mel: Analyzer -> LogMel -> OnnxStage -> MelInverse -> GriffinLim, or Synthesizer
-                                or Listener -> Analyzer -> LogMel -> OnnxStage -> OnnxStage (vocoder) -> Synthesizer)
+                                or Analyzer -> Listener -> LogMel -> OnnxStage -> OnnxStage (vocoder) -> Synthesizer)
         -> dry/wet, gain, limiter -> Timeline -> callback -> speaker, virtual device or file
 
 The files by job:
@@ -15,6 +15,7 @@ The files by job:
   `levels` (gain, gate, limiter, meters)
 * what a network is told beside the signal: `pitch` (PitchTracker: pitch, voicing, loudness), `listener` (Listener,
   the stage that measures them)
+* speech: `phonemes` (text as numbers), `speaker` (Speaker: text to hops of sound), `speech` (Speech: into an engine)
 * models: `model_file` (ModelFile, one .onnx file), `model_graph` (what its graph may hold), `manifest` (Manifest, what
   it says of itself) and `manifest_json` (how that is read), `golden` (its proof), `onnx_stage` (OnnxStage, a network as
   a stage)

@@ -1,20 +1,21 @@
 """Listener: measure the voice on its way in, for networks that are told more of it than their frames.
 
-In and out: the same hop of samples, in the converter thread. Beside it, what `PitchTracker` says of the voice, for the
-newest hop and for the one that the converter's output answers. Read next: `pitch.py`, which measures; `chain.py`,
-which hands it to the networks.
+In and out: the same spectrum, in the converter thread, behind the `Analyzer`. Beside it, what `PitchTracker` says of
+the voice, for the newest hop and for the one that the converter's output answers. Read next: `pitch.py`, which
+measures; `chain.py`, which hands it to the networks.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from rtvox.features import Array, FeatureSpec
+from rtvox.features import Spectrum
 from rtvox.pitch import CONDITIONS, HIGH_HZ, LOW_HZ, QUIET_DB, REST_HZ, PitchTracker
+from rtvox.stft import Analyzer
 
 
 class Listener:
-    """Pass hops through untouched, and keep the measures of the voice in them. No delay.
+    """Pass spectra through untouched, and keep the measures of the voice in them. No delay.
 
     Attributes:
         now: (len(CONDITIONS),) of the newest hop. Like the next, one buffer, rewritten by each call.
@@ -24,15 +25,20 @@ class Listener:
 
     delay = 0
 
-    def __init__(self, spec: FeatureSpec, look_ahead: int = 0) -> None:
-        """Make the buffers. Args: look_ahead: frames for which the converter behind this stage waits."""
-        self._tracker = PitchTracker(spec)
+    def __init__(self, analyzer: Analyzer, look_ahead: int = 0) -> None:
+        """Make the buffers.
+
+        Args:
+            analyzer: the stage before this one.
+            look_ahead: frames for which the converter behind this stage waits.
+        """
+        self._tracker = PitchTracker(analyzer)
         self._line = np.zeros((look_ahead + 1, len(CONDITIONS)), np.float32)
         self.now, self.answered = self._line[-1], np.zeros(len(CONDITIONS), np.float32)
         self.octave = 0.0
         self.reset()
 
-    def process(self, x: Array) -> Array:
+    def process(self, x: Spectrum) -> Spectrum:
         """Return x, after a look at it."""
         self._line[:-1] = self._line[1:]
         self._line[-1] = self._tracker.process(x)

@@ -15,28 +15,34 @@ from rtvox.features import Array, FeatureSpec, Spectrum, vocoder_window
 
 
 class Analyzer:
-    """Frame a stream: (hop,) samples in, (K,) spectrum of the newest windowed n_fft samples out. No delay."""
+    """Frame a stream: (hop,) samples in, (K,) spectrum of the newest windowed n_fft samples out. No delay.
+
+    Attributes:
+        spec: the framing.
+        history: (n_fft,) the newest samples as they came in. One buffer, rewritten by each call.
+    """
 
     delay = 0
 
     def __init__(self, spec: FeatureSpec) -> None:
-        self._hop = spec.hop
+        self.spec = spec
+        self.history = np.zeros(spec.n_fft, np.float32)
         self._window = spec.analysis_window()
-        self._history = np.zeros(spec.n_fft, np.float32)
         self._frame = np.zeros(spec.n_fft, np.float32)
         self._spectrum = np.zeros(spec.n_bins, np.complex64)
 
     def process(self, x: Array) -> Spectrum:
         """Return the complex64 spectrum of the frame that ends with this hop; valid until the next call."""
-        self._history[: -self._hop] = self._history[self._hop :]
-        self._history[-self._hop :] = x
-        np.multiply(self._history, self._window, out=self._frame)
+        hop = self.spec.hop
+        self.history[:-hop] = self.history[hop:]
+        self.history[-hop:] = x
+        np.multiply(self.history, self._window, out=self._frame)
         np.fft.rfft(self._frame, out=self._spectrum)  # type: ignore[arg-type]  # numpy types float64 only
         return self._spectrum
 
     def reset(self) -> None:
         """Forget the samples heard."""
-        self._history[:] = 0.0
+        self.history[:] = 0.0
 
 
 class Synthesizer:

@@ -14,6 +14,7 @@ import soundfile
 from rtvox.errors import ParameterError
 from rtvox.features import MEL_SPEC, Array, FeatureSpec
 from rtvox.pitch import CONDITIONS, QUIET_DB, REST_HZ, PitchTracker, track
+from rtvox.stft import Analyzer
 
 RATE = MEL_SPEC.sample_rate
 SETTLED = 12  # frames until the window is full
@@ -118,17 +119,18 @@ def test_pitch_does_not_depend_on_level_or_offset(glottal: Array) -> None:
 )
 def test_a_framing_that_cannot_be_searched_is_refused(spec: FeatureSpec) -> None:
     with pytest.raises(ParameterError, match=f"hop={spec.hop} sample_rate={spec.sample_rate}"):
-        PitchTracker(spec)
+        PitchTracker(Analyzer(spec))
 
 
 def test_it_keeps_no_memory_per_hop(noise: Array) -> None:
-    tracker, hops = PitchTracker(), noise[: 150 * MEL_SPEC.hop].reshape(-1, MEL_SPEC.hop)
+    analyzer = Analyzer(MEL_SPEC)
+    tracker, hops = PitchTracker(analyzer), noise[: 150 * MEL_SPEC.hop].reshape(-1, MEL_SPEC.hop)
     for hop in hops[:50]:
-        tracker.process(hop)
+        tracker.process(analyzer.process(hop))
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for hop in hops[50:]:
-        tracker.process(hop)
+        tracker.process(analyzer.process(hop))
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 2000

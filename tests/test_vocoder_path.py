@@ -94,7 +94,7 @@ def test_the_vocoder_is_told_of_the_frame_that_it_gets(folder: Path, glottal: Ar
     """A converter that looks ahead by 3 frames gives out old frames; voicing, which makes it louder, is as old."""
     x = np.concatenate([np.zeros(RATE // 2, np.float32), glottal[: RATE // 2]])
     chain = build_chain(write_mel(folder / "mel.onnx", MEL_SPEC, look_ahead=3), MEL_SPEC, "cpu", VOCODER)
-    listener, *_ = chain.pipeline.stages  # type: ignore[attr-defined]
+    _, listener, *_ = chain.pipeline.stages  # type: ignore[attr-defined]
     converter, vocoder = chain.networks
     voiced = []
     for hop in x[: len(x) // HOP * HOP].reshape(-1, HOP):
@@ -171,7 +171,7 @@ def test_bench_shows_every_stage_and_hears_the_delay(mel_model_path: Path, music
     bench = measure(str(mel_model_path), VOCODER, music[: RATE // 4], spec=MEL_SPEC, clock="fake")
     names = [stage.name for stage in bench.stages]
     assert names == [
-        *("Listener", "Analyzer", "LogMel", "OnnxStage tiny-mel", "OnnxStage vocoder", "Synthesizer", "hop")
+        *("Analyzer", "Listener", "LogMel", "OnnxStage tiny-mel", "OnnxStage vocoder", "Synthesizer", "hop")
     ]
     assert bench.stated_delay == DELAY
     # the vocoder's pulse, and its echo a hop later

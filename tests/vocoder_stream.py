@@ -27,6 +27,7 @@ from rtvox.model_file import ModelFile, find_model, load_model
 from rtvox.onnx_stage import OnnxStage
 from rtvox.params import PARAMS
 from rtvox.pitch import QUIET_DB, REST_HZ, PitchTracker
+from rtvox.stft import Analyzer
 
 RATE, HOP = 48000, 256
 MARK = 1e-4  # of full scale: the most by which the stream may differ from the whole
@@ -48,14 +49,15 @@ def whole(blocks: Iterable[Array], converter: ModelFile | None, vocoder: ModelFi
     spec = vocoder.manifest.features
     networks = [OnnxStage(file, "cpu") for file in (converter, vocoder) if file]
     skip = sum(network.delay for network in networks)
-    tracker = PitchTracker(spec)
-    told = [np.float32([REST_HZ, 0.0, QUIET_DB])] * (converter.manifest.look_ahead if converter else 0)
+    analyzer = Analyzer(spec)
+    tracker = PitchTracker(analyzer)
+    told = [np.array([REST_HZ, 0.0, QUIET_DB], np.float32)] * (converter.manifest.look_ahead if converter else 0)
     history, tail = np.zeros(spec.n_fft - HOP, np.float32), np.zeros(spec.n_fft - HOP)
     for block in blocks:
         samples = np.concatenate([history, block])
         history = samples[len(block) :]
         frames = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft)[::HOP] * spec.analysis_window()
-        told += [tracker.process(hop).copy() for hop in block.reshape(-1, HOP)]
+        told += [tracker.process(analyzer.process(hop)).copy() for hop in block.reshape(-1, HOP)]
         out = np.concatenate([tail, np.zeros(len(block))])
         for i, frame in enumerate(log_mel(frames, spec)):
             if converter:
