@@ -27,7 +27,7 @@ def verify(network: FrameNetwork, graph: bytes) -> dict[str, float | str]:
 
     Raises: ModelFileError naming the proof that failed and by how much.
     """
-    noise = network.noise(FRAMES)
+    noise = network.probes(FRAMES)
     controls = {c.name: c.low + 0.25 * (c.high - c.low) for c in network.controls}
     controls |= {name: GOLDEN_CONDITIONS[name] for name in network.conditions}
     whole, state = _network(network, noise, controls, FRAMES)

@@ -108,7 +108,7 @@ class Say(FrameNetwork):
             out.append(frames)
         return torch.cat(out, 1), state
 
-    def noise(self, frames: int) -> Array:
+    def probes(self, frames: int) -> Array:
         """Return (T, MAX_TOKENS): one sentence that nobody says, at every step."""
         tokens = np.zeros((frames, MAX_TOKENS), np.float32)
         tokens[:, : MAX_TOKENS // 4] = np.random.default_rng(440).integers(1, TOKENS, MAX_TOKENS // 4)

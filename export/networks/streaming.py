@@ -43,7 +43,7 @@ class FrameNetwork(nn.Module):
     states: list[str]
     state_shapes: list[tuple[int, ...]]
 
-    def noise(self, frames: int) -> Array:
+    def probes(self, frames: int) -> Array:
         """Return (T, ...) frames that are noise about as loud as a voice: what it is proved on."""
         mean, deviation = self.probe
         shape = signal_in(self.role, self.spec).shape[2:]
