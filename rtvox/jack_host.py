@@ -11,8 +11,11 @@ the latency that it reports. Read next: `devices.py`.
 from __future__ import annotations
 
 import ctypes
+import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +28,8 @@ from rtvox.host import DeviceRow, Request, play_silence
 HOST = "JACK"
 CLIENT = "rtvox"
 UNWIRED = "none"  # a device that is no device: the ports are left for the user to patch
+LEAVE_S, SETTLE_S = 0.3, 0.02  # what JACK's threads are given to leave Python: until one has ended; the others
+_TASKS = Path("/proc/self/task")  # Linux: a folder for each thread
 _CAPTURE, _PLAYBACK = 0, 1  # jack_latency_callback_mode_t
 
 
@@ -39,14 +44,12 @@ def _library() -> ModuleType | None:
         import jack
     except OSError:
         return None
-    # We report errors ourselves, and libjack prints several lines for every server that is not there.
-    jack.set_error_function(_ignore)
-    jack.set_info_function(_ignore)
+    # We report errors ourselves, and libjack prints several lines for every server that is not there. Its threads call
+    # this, so it is no Python: a function of C that takes a string and leaves everything as it is.
+    nothing = jack._ffi.cast("void (*)(const char *)", ctypes.cast(ctypes.CDLL(None).atoi, ctypes.c_void_p).value)
+    jack._lib.jack_set_error_function(nothing)
+    jack._lib.jack_set_info_function(nothing)
     return jack
-
-
-def _ignore(_message: str) -> None:
-    pass
 
 
 @cache  # each CDLL is garbage in a circle, which nobody collects while sound runs
@@ -101,6 +104,8 @@ class JackStream:
         self.fault: Exception | None = None
         self.message = ""
         self._latency = 0
+        self._asking = threading.Lock()  # no question after the graph is left: its memory goes with the last client
+        self._leaving = 0  # the thread that leaves Python for good, by its number in the system
         try:
             self._client = jack.Client(name, no_start_server=True)
         except jack.JackError:
@@ -108,10 +113,10 @@ class JackStream:
         try:
             self._join(request)
         except jack.JackError as error:
-            self._client.close()
+            self.close()
             raise DeviceError(f"{request}: {error}") from None
         except BaseException:
-            self._client.close()
+            self.close()
             raise
 
     def _join(self, request: Request) -> None:
@@ -169,9 +174,10 @@ class JackStream:
     @property
     def latency(self) -> int:
         """Samples from the card's microphone to our input and from our output to its speaker, as the graph says."""
-        if self.fault is None:
-            self._latency = max(self._range(self._ins, _CAPTURE)) + max(self._range(self._outs, _PLAYBACK))
-        return self._latency
+        with self._asking:
+            if self.fault is None:
+                self._latency = max(self._range(self._ins, _CAPTURE)) + max(self._range(self._outs, _PLAYBACK))
+            return self._latency
 
     def _range(self, ports: list[Any], mode: int) -> Iterator[int]:
         import jack
@@ -184,14 +190,28 @@ class JackStream:
             yield found.max
 
     def close(self) -> None:
-        """Leave the graph."""
-        self.fault = self.fault or DeviceError("closed")
+        """Leave the graph, once no thread of JACK's is in Python: it cancels them wherever they are, lock and all."""
+        with self._asking:
+            self.fault = self.fault or DeviceError("closed")
+        deadline = time.monotonic() + LEAVE_S
+        while not self._has_left() and time.monotonic() < deadline:
+            time.sleep(SETTLE_S / 4)
+        time.sleep(SETTLE_S)
         self._client.deactivate()
         self._client.close()
+
+    def _has_left(self) -> bool:
+        """Return whether the thread that was last in Python has ended; where threads cannot be seen, has said so."""
+        return self._leaving != 0 and not (_TASKS / str(self._leaving)).exists()
 
     # In JACK's threads:
 
     def _process(self, frames: int) -> None:
+        if self.fault:
+            import jack
+
+            self._leaving = threading.get_native_id()
+            raise jack.CallbackExit  # JACK ends this thread when it is back from here, and does not cancel it
         self.calls += 1
         if frames != self.max_block:
             self.fault = DeviceError(f"the period changed from {self.max_block} to {frames} samples")
@@ -208,4 +228,5 @@ class JackStream:
         self.xruns += 1
 
     def _shut_down(self, _status: object, reason: str) -> None:
+        self._leaving = threading.get_native_id()
         self.fault = DeviceError(f"{reason or 'JACK server is gone'}")

@@ -2,8 +2,8 @@
 
 A model with memory must not drift: its states stay finite, and after hours one rest makes it as new (`chain.Chain`), so
 that the minute after it is what an engine gives that has just been started. What a network forgets by itself, without
-a rest, is written down beside it: a fresh engine that has heard the last WARM_IN_S of the same. It begins a whole number
-of 4092 hops before, after which the noise of `scream` repeats.
+a rest, is written down beside it: a fresh engine that has heard the last WARM_IN_S of the same. It begins a whole
+number of 4092 hops before, after which the noise of `scream` repeats.
 """
 
 from __future__ import annotations

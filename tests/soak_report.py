@@ -11,6 +11,7 @@ from typing import Any
 from rtvox.report import table
 
 SETTLED_S = 600.0  # memory may grow until every fault has happened once; in short runs for the first third
+SPAN_S = 300.0  # twice through the plan: after some faults there is more of it than after others
 GROWTH_MIB = 5.0
 HEARD = ("not_numbers", "above_ceiling", "bursts", "clicks")
 Line = dict[str, Any]
@@ -23,13 +24,13 @@ def read(folder: Path) -> tuple[list[Line], list[Line]]:
 
 
 def growth_mib(samples: list[Line], kind: str) -> tuple[float, float]:
-    """Return by how much memory grew, from the median of a minute (a tenth of a short run) to that of the last one.
+    """Return by how much memory grew, from the median of SPAN_S (a tenth of a short run) to that of the last ones.
 
     Of samples while sound runs: a lost server takes its own memory with it.
     """
     samples = [line for line in samples if line["state"] == "running"]
     end = samples[-1]["t"]
-    settled, span = min(SETTLED_S, end / 3.0), min(60.0, end / 10.0)
+    settled, span = min(SETTLED_S, end / 3.0), min(SPAN_S, end / 10.0)
     since = [line for line in samples if line["t"] >= settled]
     early = [line[kind] for line in since if line["t"] <= since[0]["t"] + span]
     late = [line[kind] for line in since if line["t"] >= end - span]
