@@ -311,8 +311,11 @@ KINDS = {"model-bytes": model_bytes, "manifest": manifest, "graph": graph, "soun
 
 
 def fuzz(kind: str, seconds: float, start: int = 0) -> int:
-    """Let hypothesis draw for so long; return how many examples there were. Raises: AssertionError and others."""
-    end, count = time.monotonic() + seconds, 0
+    """Let hypothesis draw for so long, and once at least; return how many examples there were.
+
+    Raises: AssertionError and others.
+    """
+    count = 0
     with tempfile.TemporaryDirectory() as parent:
         folder = Path(parent) / "folder"
         folder.mkdir()
@@ -334,8 +337,8 @@ def fuzz(kind: str, seconds: float, start: int = 0) -> int:
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )(check)
-        batch = start
-        while time.monotonic() < end:
+        batch, end = start, time.monotonic() + seconds
+        while batch == start or time.monotonic() < end:
             print(f"{kind} from {batch}", file=sys.stderr, flush=True)
             seed(batch)(run)()
             batch += 1

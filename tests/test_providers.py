@@ -32,7 +32,7 @@ from rtvox.provider_choice import choose_provider, difference, pick, try_out
 from rtvox.providers import PROVIDERS, ProviderRow
 
 PATIENCE_S, MAY_LAG_S = network_thread.PATIENCE_S, network_thread.MAY_LAG_S
-ATTEMPTS = 3  # other programs of a shared machine may take one run's time away, hardly that of three
+ATTEMPTS = 10  # other programs of a shared machine may take one run's time away, hardly that of ten
 
 pytestmark = pytest.mark.filterwarnings("ignore:Duplicate provider")  # the CPU behind the CPU
 ONE = np.ones(TINY_SPEC.n_bins, np.complex64)
@@ -373,7 +373,7 @@ class TestFallback:
         stage = OnnxStage(load_model(tiny_model_path), "cuda")
         inner = stage._network._network  # type: ignore[union-attr]
         inner.idle = lambda: driver_reset(inner)  # type: ignore[method-assign]
-        time.sleep(0.05)
+        wait_for(lambda: stage._network._desk.failure is not None)  # type: ignore[union-attr]
         assert stage.process(ONE)[0] == 0.5
         assert stage.provider == "cpu"
 
@@ -411,14 +411,14 @@ class TestFallback:
             watch()
             watched_from = device.position
             wait_for(lambda: device.position > watched_from + 1024)  # frames under way have the patience of before
+            missed = engine.status().missed_samples
             break_down(stage, lambda _: (gone.wait(30), None)[1])
             wait_for(lambda: engine.status().provider == "cpu")
-            before = engine.status().misses
-            assert before > 0
+            missed = engine.status().missed_samples - missed
             wait_for(lambda: device.position > 2 * RATE)
             status = engine.status()
             out = device.output[:, 0]
         gone.set()
         assert (status.fallbacks, status.failed_hops) == (1, 0)
-        assert status.missed_samples <= 0.3 * RATE  # 0.12 s of waiting, and what the delay adds
+        assert 0 < missed <= 0.3 * RATE  # 0.12 s of waiting, and what the delay adds
         assert roughness(out[RATE // 2 :]) <= roughness(music)
