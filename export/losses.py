@@ -55,7 +55,8 @@ def scream_losses(
     target's; `kl`: the latent's divergence from the unit Gaussian.
     """
     loudness = torch.log(torch.exp(mel).mean(-1, keepdim=True))
-    louder = torch.maximum(mel, _smooth(target)) - loudness  # flutter that weighs itself would make the mean louder
+    # By what is known before the target is: a target that weighs itself counts most where it is louder than expected.
+    louder = torch.maximum(mel, mean.detach()) - loudness
     weight = torch.clamp(1.0 + louder / 7.0, 0.05, 1.0) * torch.clamp((loudness + 11.5) / 3.0, 0.05, 1.0)
     error = target - mean
     distance = (weight * torch.nn.functional.smooth_l1_loss(mean, target, reduction="none")).mean()

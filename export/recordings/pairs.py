@@ -39,6 +39,7 @@ class PairRecipe:
     sung: float = 0.0  # part of each voice that sings in place of speaking
     stretch_s: float = 12.0  # utterances of one voice are strung together to about this length
     full: float = 0.5  # part of the utterances at full intensity; the others are anywhere below
+    named: float = 0.5  # part of the utterances that are a growl, a scream or a shriek; the others are anywhere between
     sentences: tuple[str, ...] = ()  # globs of sentences never trained on
     speakers: tuple[str, ...] = ()  # globs of speakers never trained on
 
@@ -153,7 +154,7 @@ def _string(
 
 def _screamed(take: Array, recipe: PairRecipe, rng: np.random.Generator) -> tuple[Array, Array, float, float]:
     take = level(equalise(take, rng, TONE_DB), LEVEL_DB)
-    style = float(rng.uniform(0.0, 2.0))
+    style = float(rng.integers(3)) if rng.random() < recipe.named else float(rng.uniform(0.0, 2.0))
     intensity = 1.0 if rng.random() < recipe.full else float(rng.uniform(0.1, 1.0))
     return take, scream(look_at(take), draw_manner(style, rng), intensity), intensity, style
 
