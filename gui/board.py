@@ -20,6 +20,7 @@ from gui.history import History
 from gui.midi import Midi
 from gui.panels import Binder, Faders, Presets, Strip, Transport, action_button, large, panel
 from gui.remote import RemoteEngine
+from gui.say import SayLine
 from gui.setup import Setup
 from gui.spectrogram import Spectrogram
 
@@ -41,6 +42,7 @@ class Board(QWidget):
         self.history, self.setup = History(), Setup(engine, binder, midi, do)
         self.cards, self.faders = Cards(engine), Faders(engine, binder)
         self.presets, self.transport = Presets(engine, do), Transport(binder, do)
+        self.say = SayLine(engine)
         self.panic = large(action_button("panic", "PANIC", do))
         self.panic.setMinimumWidth(140)
         self.panic.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
@@ -106,6 +108,7 @@ class Board(QWidget):
         middle.addWidget(self.pages, 1)
         middle.addWidget(self.cards)
         middle.addWidget(self.faders)
+        middle.addWidget(self.say)
         body.addWidget(self.input)
         body.addLayout(middle, 1)
         body.addWidget(self.output)
@@ -127,7 +130,7 @@ class Board(QWidget):
         column.addLayout(foot)
 
     def _on_online(self, online: bool) -> None:
-        for part in (self.cards, self.faders, self.presets, self.transport, self.input, self.output):
+        for part in (self.cards, self.faders, self.say, self.presets, self.transport, self.input, self.output):
             part.setEnabled(online)
         if online and self.pages.currentWidget() is self.setup:
             self.setup.devices.look()
@@ -140,6 +143,8 @@ class Board(QWidget):
             self.faders.rebuild()
         elif topic == "presets":
             self.presets.refill()
+        elif topic == "voices":
+            self.say.refill()
         elif topic == "devices":
             self.setup.devices.refresh()
         elif topic == "record" and mirror.record and not mirror.record.endswith((".wav", ".flac")):

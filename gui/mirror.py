@@ -57,6 +57,7 @@ class Mirror:
         self.models: dict[str, Model] = {}
         self.presets: list[str] = []
         self.device: dict[str, str | int] = {"input": "", "output": "", "block": 0, "rate": 0}
+        self.voices: list[str] = []
         self.inputs: list[str] = []
         self.outputs: list[str] = []
         self.devices: dict[str, Device] = {}
@@ -84,7 +85,7 @@ class Mirror:
     def take(self, address: str, values: list[Value]) -> str:
         """Take in one message of state, lists or status; return the topic that has changed, or "".
 
-        Topics: model, models, controls, presets, devices, record, status. Raises: IndexError, TypeError or ValueError
+        Topics: model, models, controls, presets, voices, devices, record, status. Raises: IndexError, TypeError or ValueError
         for values that are not as docs/osc.md says.
         """
         what = address.removeprefix("/rtvox/")
@@ -100,6 +101,8 @@ class Mirror:
             self._control_names = texts
         elif what == "presets":
             self.presets = texts
+        elif what == "voices":
+            self.voices = texts
         elif what == "models":
             self.models = {name: self.models.get(name, Model(name)) for name in texts}
         elif what == "models/info":

@@ -17,7 +17,7 @@ from rtvox.features import MEL_SPEC, Array, FeatureSpec
 from rtvox.griffin_lim import GriffinLim
 from rtvox.levels import SAMPLE_RATE, SILENCE_DB, Delay, Ramp, amplitude
 from rtvox.listener import Listener
-from rtvox.manifest import Manifest
+from rtvox.manifest import SPEAKER, Manifest
 from rtvox.mel import LogMel, MelInverse
 from rtvox.model_file import ModelFile, find_model, load_model
 from rtvox.onnx_stage import OnnxStage
@@ -214,7 +214,7 @@ def find_vocoder(converter: ModelFile | None) -> ModelFile:
 
 def check_converter(path: str | os.PathLike[str], manifest: Manifest) -> None:
     """Raise ModelFileError if a model is none that can be loaded, but a vocoder or a voice."""
-    if manifest.role == "speaker":
+    if manifest.role == SPEAKER:
         raise ModelFileError(f"{path}: is a voice, which converts nothing: `rtvox say` speaks with it")
     if manifest.role == VOCODER:
         raise ModelFileError(

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rtvox.features import Array, Frame, Spectrum
-from rtvox.manifest import Golden, Manifest
+from rtvox.manifest import SPEAKER, Golden, Manifest
 from rtvox.phonemes import MAX_TOKENS, TOKENS
 
 SILENT_MEL = -11.5  # natural log: the golden input's floor, as near to that of FeatureSpec as exact steps come
@@ -31,7 +31,7 @@ def golden_input(manifest: Manifest, frames: int, seed: int) -> Frame:
     same sentence of GOLDEN_TOKENS tokens at each step, (T, MAX_TOKENS).
     """
     spec = manifest.features
-    if manifest.role == "speaker":
+    if manifest.role == SPEAKER:
         tokens = np.zeros((frames, MAX_TOKENS), np.float32)
         tokens[:, :GOLDEN_TOKENS] = 1.0 + (np.random.PCG64(seed).random_raw(GOLDEN_TOKENS) % np.uint64(TOKENS - 1))
         return tokens

@@ -28,6 +28,7 @@ RESYNTHESIS = {
     "vocoder": ("overlap-add",),
     "speaker": ("griffin-lim", "vocoder"),
 }
+SPEAKER = "speaker"  # the role of voices that speak text
 SAMPLE_RATE = 48000  # Hz; stages run at no other, devices are resampled at the edge
 MAX_N_FFT = 16384  # samples, 0.34 s; like the limits below: far above any live model, far under what a machine holds
 MAX_N_MELS = 1024
@@ -203,14 +204,14 @@ def signal_in(role: str, spec: FeatureSpec) -> TensorShape:
     """Return the one signal input of a role: a spectrum as pairs of real and imaginary, log-mel, or a sentence."""
     if role == "mask":
         return TensorShape("spectrum", (1, 1, spec.n_bins, 2))
-    if role == "speaker":
+    if role == SPEAKER:
         return TensorShape("tokens", (1, 1, MAX_TOKENS))
     return TensorShape("mel", (1, 1, spec.n_mels))
 
 
 def signal_out(role: str, spec: FeatureSpec) -> TensorShape:
     """Return the one signal output of a role: as its input and called after it; a vocoder's spectrum; speech."""
-    if role == "speaker":
+    if role == SPEAKER:
         return TensorShape("speech", (1, 1, SPEECH_FRAMES * (spec.n_mels + SPEECH_MEASURES)))
     signal = signal_in("mel" if role == "mel" else "mask", spec)
     return TensorShape(f"{signal.name}_out", signal.shape)

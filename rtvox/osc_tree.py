@@ -105,6 +105,7 @@ STATE: tuple[Address, ...] = (
     Address("/rtvox/device/block", "i", "Samples per callback."),
     Address("/rtvox/device/rate", "i", "The devices' rate in Hz."),
     Address("/rtvox/models", "s...", "The names of all models."),
+    Address("/rtvox/voices", "s...", "The names of all voices that /rtvox/say can speak with."),
     Address("/rtvox/presets", "s...", "The names of all presets."),
 )
 

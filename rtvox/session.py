@@ -22,12 +22,12 @@ from rtvox.devices import NoDevice, SoundCard, find_pair
 from rtvox.engine import Engine
 from rtvox.errors import AudioFileError, ModelFileError, ParameterError, RtvoxError
 from rtvox.file_names import clean_name, unused_path
-from rtvox.manifest import Manifest
+from rtvox.manifest import SPEAKER, Manifest
 from rtvox.model_file import model_folders
 from rtvox.params import Param, Params, find_param
 from rtvox.phonemes import check
 from rtvox.presets import DeviceChoice, Preset, PresetFolder
-from rtvox.report import find_models
+from rtvox.report import CONVERTERS, find_models
 
 RECORDING_FORMATS = (".wav", ".flac")
 OpenDevice = Callable[[DeviceChoice], Device]
@@ -52,6 +52,7 @@ class Session:
         model: the name of the model in use.
         fault: why there is no sound yet, or empty.
         models: path and manifest of all that are there, by name.
+        voices: names of those that can speak.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Session:
         self._recordings = recordings or Path(platformdirs.user_music_dir()) / "rtvox"
         self._open_device, self._check_device = open_device, check_device
         self.models: dict[str, tuple[Path, Manifest]] = {}
+        self.voices: tuple[str, ...] = ()
         self._seen: dict[Path, tuple[int, int]] | None = None  # time and size of the models' files
         self._presets: tuple[str, ...] = ()
         self.look_again()
@@ -92,7 +94,9 @@ class Session:
         seen = {path: (stat.st_mtime_ns, stat.st_size) for path in files if (stat := path.stat())}
         if seen != self._seen:
             self._seen = seen
-            self.models = {path.stem: (path, manifest) for path, manifest in find_models()[0].items()}
+            every = find_models(every_role=True)[0].items()
+            self.models = {path.stem: (path, manifest) for path, manifest in every if manifest.role in CONVERTERS}
+            self.voices = tuple(path.stem for path, manifest in every if manifest.role == SPEAKER)
         self._presets = tuple(self.presets.names())
 
     def load_model(self, name: str) -> None:
@@ -194,6 +198,7 @@ class Session:
             "/rtvox/device/block": (card.max_block,),
             "/rtvox/device/rate": (card.sample_rate,),
             "/rtvox/models": (NO_MODEL, *self.models),
+            "/rtvox/voices": self.voices,
             "/rtvox/presets": self._presets,
             **{f"/rtvox/param/{name}": (value,) for name, value in values.items()},
         }

@@ -17,7 +17,7 @@ from rtvox.chain import find_vocoder
 from rtvox.errors import ModelFileError
 from rtvox.features import Array
 from rtvox.griffin_lim import GriffinLim
-from rtvox.manifest import SPEECH_FRAMES, SPEECH_MEASURES
+from rtvox.manifest import SPEAKER, SPEECH_FRAMES, SPEECH_MEASURES
 from rtvox.mel import MelInverse
 from rtvox.model_file import find_model, list_models, load_model, model_folders
 from rtvox.onnx_stage import OnnxStage
@@ -26,7 +26,6 @@ from rtvox.providers import CPU
 from rtvox.stft import Synthesizer
 from rtvox.synthesis import wanted_synthesis
 
-ROLE = "speaker"
 LANGUAGE = "en-us"  # of a voice whose manifest names none
 LOOK_AHEAD = 3  # frames of Griffin-Lim: nobody waits for a voice that answers nobody
 
@@ -50,7 +49,7 @@ class Speaker:
         """
         settings = dict(settings or {})
         file = load_model(find_voice(voice))
-        if file.manifest.role != ROLE:
+        if file.manifest.role != SPEAKER:
             raise ModelFileError(
                 f"{file.path}: is of role {file.manifest.role}, not a voice; `rtvox models` lists them"
             )
@@ -112,7 +111,7 @@ def find_voice(name: str | None) -> str | os.PathLike[str]:
         return find_model(name)
     for folder in model_folders():
         for path, manifest in list_models(folder):
-            if not isinstance(manifest, ModelFileError) and manifest.role == ROLE:
+            if not isinstance(manifest, ModelFileError) and manifest.role == SPEAKER:
                 return path
     searched = ", ".join(str(folder) for folder in model_folders()) or "no folder of models"
-    raise ModelFileError(f"no voice (a model of role {ROLE}) in {searched}: train one, README.md says how")
+    raise ModelFileError(f"no voice (a model of role {SPEAKER}) in {searched}: train one, README.md says how")

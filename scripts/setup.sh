@@ -82,7 +82,7 @@ if [ "$job" = gui ]; then # its X11 part
 fi
 if [ "$job" = test ]; then # audio systems and recorders that tests play through, a band, what museval asks for
     packages="$packages $(missing_packages jackd2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils ecasound \
-        fluidsynth fluid-soundfont-gm musescore-general-soundfont-small ffmpeg puredata-core supercollider-language)"
+        fluidsynth fluid-soundfont-gm musescore-general-soundfont-small ffmpeg puredata-core supercollider-language espeak-ng)"
 fi
 if [ -n "${packages# }" ] && ! apt_install $packages; then
     # Files are converted without PortAudio, too.

@@ -381,6 +381,20 @@ def test_presets_are_saved_listed_and_loaded(open_window: Open, station: Station
     assert station.value("mix") == pytest.approx(0.1)
 
 
+def test_what_is_written_is_said(
+    window: Window, station: Station, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, said = window.board.say, list[tuple[str, str]]()
+    monkeypatch.setattr(station.session, "say", lambda text, voice: said.append((text, voice)))
+    station.session.voices = ("nobody",)
+    qtbot.waitUntil(lambda: line.isVisible() and line.voices.findText("nobody") >= 0)
+    line.voices.setCurrentText("nobody")
+    qtbot.keyClicks(line.text, "Good evening")
+    qtbot.keyClick(line.text, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: said == [("Good evening", "nobody")])
+    assert line.text.text() == ""
+
+
 def test_a_fallback_to_the_cpu_is_said(
     window: Window, station: Station, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,13 +54,14 @@ def test_mirror_keeps_what_the_engine_tells() -> None:
         ("/rtvox/models/info", "isolate", "Vocal isolation", "mask", 10.7, "CC0-1.0"),
         ("/rtvox/models/control", "isolate", "part", "", 0.0, 1.0, 0.25, 20.0, "what is kept"),
         ("/rtvox/presets", "loud", "quiet"),
+        ("/rtvox/voices", "nobody"),
         ("/rtvox/device/block", 128),
         ("/rtvox/devices/input", "JACK: system"),
         ("/rtvox/devices/info", "JACK: system", "JACK", 2, 0, 48000, "a card"),
         ("/rtvox/status/latency/device", 5.5),
         ("/rtvox/nothing/we/know", 1),
     )
-    assert topics == ["controls", *["model"], *["models"] * 3, "presets", *["devices"] * 3, "status", ""]
+    assert topics == ["controls", *["model"], *["models"] * 3, "presets", "voices", *["devices"] * 3, "status", ""]
     assert mirror.controls["part"].default == 0.25
     assert mirror.models["isolate"].title == "Vocal isolation"
     assert mirror.number("latency/device") == 5.5
