@@ -8,11 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from export.evaluate_accompany import evaluate_accompany
 from export.evaluate_isolate import evaluate_isolate
+from export.evaluate_say import evaluate_say
 from export.evaluate_scream import evaluate_scream
 from export.evaluate_timbre import evaluate_timbre
 from export.evaluate_vocoder import evaluate_vocoder
+from export.networks.accompany import Accompany
 from export.networks.isolate import Isolate
+from export.networks.say import Say
 from export.networks.scream import Scream
 from export.networks.streaming import FrameNetwork
 from export.networks.timbre import Timbre
@@ -23,8 +27,9 @@ from export.recordings.domains import prepare_domains
 from export.recordings.library import prepare
 from export.recordings.made import make
 from export.recordings.pairs import prepare_pairs, read_pairs
+from export.recordings.sentences import prepare_sentences
 from export.recordings.statistics import compare
-from export.tasks import isolate, scream, timbre, vocoder
+from export.tasks import accompany, isolate, say, scream, timbre, vocoder
 from export.train import Training
 from rtvox.errors import ParameterError
 from rtvox.features import FeatureSpec
@@ -42,8 +47,12 @@ class Model:
     evaluate: Callable[[Recipe, Path, Sequence[Path], Path, Path], dict[str, float]]
 
 
-def _prepare_isolate(recipe: Recipe, folders: Sequence[Path], cache: Path) -> None:
+def _prepare_library(recipe: Recipe, folders: Sequence[Path], cache: Path) -> None:
     prepare(make(recipe.made, folders), cache, recipe.sources)
+
+
+def _prepare_say(recipe: Recipe, folders: Sequence[Path], cache: Path) -> None:
+    prepare_sentences(recipe.speech, folders, cache)
 
 
 def _prepare_scream(recipe: Recipe, folders: Sequence[Path], cache: Path) -> None:
@@ -62,7 +71,11 @@ def _prepare_timbre(recipe: Recipe, folders: Sequence[Path], cache: Path) -> Non
 
 
 MODELS = {
-    "isolate": Model(Isolate, isolate.SPEC, isolate.IsolateTraining, _prepare_isolate, evaluate_isolate),
+    "accompany": Model(
+        Accompany, accompany.SPEC, accompany.AccompanyTraining, _prepare_library, evaluate_accompany
+    ),
+    "isolate": Model(Isolate, isolate.SPEC, isolate.IsolateTraining, _prepare_library, evaluate_isolate),
+    "say": Model(Say, say.SPEC, say.SayTraining, _prepare_say, evaluate_say),
     "scream": Model(Scream, scream.SPEC, scream.ScreamTraining, _prepare_scream, evaluate_scream),
     "timbre": Model(Timbre, timbre.SPEC, timbre.TimbreTraining, _prepare_timbre, evaluate_timbre),
     "vocoder": Model(Vocoder, vocoder.SPEC, vocoder.VocoderTraining, _prepare_vocoder, evaluate_vocoder),

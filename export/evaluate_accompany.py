@@ -1,0 +1,115 @@
+"""Measure `accompany`, in training or as a shipped model file, on songs it never trained on.
+
+The held-out song's voice, streamed from beginning to end: Frechet distance of the log-mel of what is made to that of
+the real accompaniment, as a part of the voice's own; how the level follows the voice; peaks; silence; and pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from export.evaluate import show_spectrograms
+from export.evaluate_isolate import MINUTE, stream
+from export.measures import frechet_distance
+from export.networks.accompany import Accompany
+from export.recipe import Recipe
+from export.recordings.library import RATE, Library, cut
+from export.spectra import analyze, mel_of, pad_late, synthesize
+from rtvox.errors import ParameterError
+from rtvox.features import MEL_SPEC, Array
+
+HOP = MEL_SPEC.hop
+SUNG_DB = -45.0  # level of a second in which somebody sings
+PAUSE_S = 4  # seconds without voice before music should have followed
+HEARD_NAT = 9.0  # below the loudest frame: 78 dB; quieter ones say nothing of a balance
+
+
+def held_out_duet(library: Library, song: str) -> tuple[Array, Array]:
+    """Return (N,) voice and music of a held-out song.
+
+    Raises: ParameterError if the cache does not hold its voice.
+    """
+    name = f"stems-{song}-vocals"
+    if name not in library["vocals"]:
+        known = ", ".join(library["vocals"]) or "nothing"
+        raise ParameterError(f"held-out song {song!r}: no {name} in group vocals of the cache, which holds {known}")
+    voice = cut(library["vocals"][name], 0, None)
+    stems = [array for name, array in library["stems"].items() if name.startswith(f"stems-{song}-")]
+    return voice, sum((cut(stem, 0, len(voice)) for stem in stems), start=np.zeros_like(voice))
+
+
+@torch.no_grad()
+def accompany(network: Accompany, voice: Array) -> Array:
+    """Return the music (N,) alone that a network makes of a voice, aligned with it."""
+    was_training = network.training
+    network.eval()
+    spec, device = network.spec, network.head.weight.device
+    late = spec.n_synthesis - spec.hop
+    heard = torch.from_numpy(pad_late(voice, late, spec.hop)).to(device)
+    none, state, parts = torch.zeros(1, device=device), network.zero_state(), []
+    for spectrum in analyze(heard[None], spec).split(MINUTE // spec.hop, dim=1):
+        part, state = network(spectrum, none, none, none, none, state)
+        parts.append(part)
+    network.train(was_training)
+    return np.asarray(synthesize(torch.cat(parts, 1), spec)[0, late : late + len(voice)].cpu().numpy())
+
+
+def log_mel_distance(sound: Array, music: Array, voice: Array) -> float:
+    """Return the Frechet distance of log-mel frames of a sound to those of music, where somebody sings and music plays.
+
+    All are (N,), aligned.
+    """
+    sung = np.repeat(seconds_db(voice) > SUNG_DB, RATE // HOP)
+    frames, real = (mel_of(x) for x in (sound, music))
+    count = min(len(sung), len(frames))
+    level = real[:count].max(1)
+    both = sung[:count] & (level > level.max() - HEARD_NAT)
+    return frechet_distance(frames[:count][both], real[:count][both])
+
+
+def seconds_db(sound: Array) -> Array:
+    """Return the level of each whole second of (N,) samples, in dB full scale."""
+    rows = sound[: len(sound) // RATE * RATE].reshape(-1, RATE)
+    return np.asarray(10.0 * np.log10(np.square(rows).mean(1) + 1e-12), np.float32)
+
+
+def evaluate_accompany(
+    recipe: Recipe, model: Path, folders: Sequence[Path], cache: Path, pictures: Path
+) -> dict[str, float]:
+    """Return the figures of a shipped `accompany` on the held-out songs, and write a picture per song to `pictures`.
+
+    `folders` is what every kind of model is given; here the cache holds all that is measured on.
+    Raises: ParameterError if there is no song to measure on, ModelFileError if the model cannot be used.
+    """
+    songs = recipe.mix.hold_out
+    if not songs:
+        raise ParameterError("the recipe holds no song out; name one under hold_out in [mix]")
+    library, rows = Library(cache), list[dict[str, float]]()
+    for song in songs:
+        voice, music = held_out_duet(library, song)
+        made = stream(model, voice, voice=0.0)
+        loud, heard = seconds_db(made), seconds_db(voice) > SUNG_DB
+        paused = np.convolve(heard, np.ones(PAUSE_S + 1), "full")[: len(heard)] == 0.0
+        both = stream(model, voice, voice=1.0)
+        rows.append(
+            {
+                "distance_part": log_mel_distance(made, music, voice) / log_mel_distance(voice, music, voice),
+                "sung_db": float(np.median(loud[heard])),
+                "real_db": float(np.median(seconds_db(music)[heard])),
+                "peak": float(np.abs(both).max()),
+                "silence_peak": float(np.abs(stream(model, np.zeros(2 * RATE, np.float32), voice=1.0)).max()),
+            }
+        )
+        if paused.any():
+            rows[-1]["paused_db"] = float(np.median(loud[paused]))
+        first = int(np.argmax(np.convolve(heard, np.ones(8), "valid"))) * RATE
+        shown = {"voice": voice, "made": made, "real": music}
+        show_spectrograms(
+            pictures / f"accompany-{song}.png", {n: x[first : first + 8 * RATE] for n, x in shown.items()}, first / RATE
+        )
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}

@@ -1,0 +1,186 @@
+"""`accompany`: a causal U-Net that hears a voice and makes the music around it.
+
+In: complex spectra of a voice (real and imaginary as the last axis), and hints: a tempo, a key. Out: spectra of music,
+and as much of the voice as is asked for. The U-Net of `band_unet.py` says of each band how loud the music is, how
+noisy, and by how much its pitch strays from the middle of its bins; magnitudes are its own, and so are the phases:
+those of a bank of tones, all semitones at 440 Hz, of which the nearest two are heard in each bin, jumping where there
+is noise. So what sounds is in tune, and no phase adds up what two machines compute differently. A clock, whose state is
+a place in a bar of four beats, tells the network where a beat is. The music follows the voice: it fades in with it, and
+out when it pauses. Runs in whichever thread calls it. Read next: `../tasks/accompany.py`, which trains it.
+
+Source: Isola et al. 2017, "Image-to-image translation with conditional adversarial networks" (pix2pix: U-Net, L1 plus a
+patch discriminator); here on float spectra that stream, magnitude and phase as channels, in place of 8-bit pictures.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.networks.band_unet import COMPRESSION, EPSILON, SEEN, BandUNet
+from export.networks.streaming import Generators, scan
+from rtvox.features import FeatureSpec
+from rtvox.params import Param
+
+KEYS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+BEATS = 4.0  # of a bar
+TICK = 2.0**18  # of a beat, the clock's steps: tempi are right to 0.04 bpm, and nothing rounds
+HINTS = 5  # channels: where in the beat and in the bar (sine and cosine each), and where the key's tonic lies
+MADE = 3  # numbers of each band of music: see `split`
+# How the music follows the voice: by the largest compressed magnitude of its bands, in frames of 5.3 ms.
+WAKE = 1.0  # a tone of -48 dB
+RISE, FALL = 1.0 / 20.0, 1.0 / 1500.0  # per frame: in within 0.1 s; 7 dB down after 2 s, 36 dB after 10 s
+LOUDEST = 4.0  # compressed magnitude of a band: more than any music at full scale has
+LOW_HZ = 27.5  # A, the lowest of the tones
+TONES = 110  # a semitone apart, to 14.9 kHz
+TURN = 4096  # steps of a tone's phase, which are whole numbers: frequencies are right to 0.02 Hz, and nothing rounds
+JUMPERS = 800  # sources of chance for noise: bins so far apart, 19 kHz, share one
+
+CONTROLS = (
+    Param("voice", "", 0.0, 1.0, 1.0, 20.0, "How much of the voice is heard beside its music."),
+    Param("tempo", "bpm", 0.0, 240.0, 0.0, 0.0, "Beats per minute that the music may keep to; 0: as it likes."),
+    Param("downbeat", "", 0.0, 1.0, 0.0, 0.0, "1 holds the bar at its first beat; it runs from there at 0."),
+    Param("key", "", 0.0, 12.0, 0.0, 0.0, "Tonic that the music may keep to, from 1, C, to 12, B; 0: as it likes."),
+)
+
+
+class Accompany(BandUNet):
+    """The network; see `FrameNetwork`."""
+
+    role = "mask"
+    resynthesis = "istft"
+    controls = CONTROLS
+    probe = 0.0, 1.0
+    tonics: Tensor
+    rate: Tensor  # of each tone's phase, in steps per frame
+    offset: Tensor  # (K * TONES,), in turns: the phase at which a bin sees a tone of phase 0
+    jumper: Tensor
+
+    def __init__(
+        self,
+        spec: FeatureSpec,
+        bands: int = 192,
+        channels: tuple[int, ...] = (32, 48, 80),
+        hidden: tuple[int, ...] = (0, 64, 128),
+        recurrent: int = 2,
+    ) -> None:
+        slowest = spec.hop / spec.sample_rate / 10.0  # memories of up to ten seconds keep a beat
+        super().__init__(spec, bands, channels, hidden, recurrent, inputs=SEEN + HINTS, outputs=MADE, slowest=slowest)
+        hz = LOW_HZ * 2.0 ** (np.arange(TONES) / 12.0)
+        rate = np.round(hz * spec.hop / spec.sample_rate * TURN) % TURN
+        self.register_buffer("tonics", _tonics(self.edges, spec), persistent=False)
+        self.register_buffer("rate", torch.tensor(rate, dtype=torch.float32), persistent=False)
+        self.register_buffer("offset", _offsets(hz, spec), persistent=False)
+        self.register_buffer("jumper", torch.arange(spec.n_bins) % JUMPERS, persistent=False)
+        self.chance = Generators(JUMPERS)
+        self.states = [*self.states, "beat", "follow", "tones", "chance"]
+        self.state_shapes = [*self.state_shapes, (1,), (1,), (TONES,), (JUMPERS,)]
+
+    def forward(
+        self, spectrum: Tensor, voice: Tensor, tempo: Tensor, downbeat: Tensor, key: Tensor, state: list[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Accompany frames.
+
+        Args:
+            spectrum: (B, T, K, 2) real and imaginary parts of the voice.
+            voice: (1,) how much of it stays. tempo: (1,) beats per minute or 0. downbeat: (1,) 1 holds the bar.
+            key: (1,) 1 to 12, or 0.
+            state: tensors of `state_shapes`, each with a leading B.
+
+        Returns:
+            (B, T, K, 2) spectra and the next state. Delay: none.
+        """
+        *heard, beat, follow, tones, place = state
+        features, seen = self.features(spectrum, heard[:2])
+        beats, beat = self.clock(tempo, downbeat, beat, spectrum.shape[1])
+        hints = self.hints(beats, tempo.expand_as(beats), key.expand_as(beats))
+        made, after = self.unet(torch.cat([features, hints], 1), heard[2:])
+        gate, follow = self.follow(features[:, 0], follow)
+        music, tones, place = self.sound(made, gate, tones, place)
+        return music + voice[..., None] * spectrum, [*seen, *after, beat, follow, tones, place]
+
+    def clock(self, tempo: Tensor, downbeat: Tensor, beat: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+        """Return (B, T, 1) places in a bar, in beats, and the last of them, given the one before, (B, 1)."""
+        step = torch.round(tempo / 60.0 * (self.spec.hop / self.spec.sample_rate) * TICK) / TICK
+        ran = beat[:, None] + step * torch.arange(1, frames + 1, device=beat.device)[None, :, None]
+        beats = (ran - BEATS * torch.floor(ran / BEATS)) * (downbeat < 0.5).to(beat.dtype)
+        return beats, beats[:, -1]
+
+    def hints(self, beats: Tensor, tempo: Tensor, key: Tensor) -> Tensor:
+        """Return (B, HINTS, T, F) channels of places in a bar, tempi and keys (B, T, 1); zeros where none is given."""
+        given = torch.clamp(tempo, 0.0, 1.0)
+        turn = 2.0 * math.pi * torch.cat([beats, beats / BEATS], -1)
+        clock = given * torch.cat([torch.sin(turn), torch.cos(turn)], -1)
+        chosen = torch.relu(1.0 - (key - torch.arange(1.0, 13.0, device=key.device)).abs())
+        bands = clock.transpose(1, 2)[..., None].expand(-1, -1, -1, self.tonics.shape[1])
+        return torch.cat([bands, (chosen @ self.tonics)[:, None]], 1)
+
+    def follow(self, level: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (B, T, 1) from 0 to 1, how much music goes with a voice's (B, T, F) magnitudes; and the last of it."""
+        awake = torch.clamp((level.amax(-1, keepdim=True) - WAKE) / WAKE, 0.0, 1.0)
+        rate = torch.where(awake > 0.0, RISE * awake, torch.full_like(awake, FALL))
+        gates = scan(rate.transpose(0, 1), (awake > 0.0).to(awake.dtype).transpose(0, 1), gate).transpose(0, 1)
+        return gates, gates[:, -1]
+
+    def split(self, made: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a U-Net's compressed magnitudes, noisiness (0 to 1) and stray pitch (-1 to 1 bins), each (B, T, F)."""
+        return LOUDEST * torch.sigmoid(made[:, 0] - 2.0), torch.sigmoid(made[:, 1]), torch.tanh(made[:, 2])
+
+    def sound(self, made: Tensor, gate: Tensor, tones: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return (B, T, K, 2) spectra of what a U-Net made, and the next phases of the tones and places in chance."""
+        level, noisy, stray = (x[..., self.band_of_bin] for x in self.split(made))
+        magnitude = torch.sqrt(torch.clamp_min((gate * level) ** (2.0 / COMPRESSION) - EPSILON, 0.0))
+        phases, tones = self.turn(made.shape[2], tones)
+        drawn, place = self.chance.draw(made.shape[2], place)
+        jump = 0.5 * noisy * drawn[..., self.jumper]
+        number = torch.arange(self.spec.n_bins, device=made.device)
+        hz = torch.clamp_min(number + stray, 0.1) * (self.spec.sample_rate / self.spec.n_fft)
+        tone = torch.clamp(12.0 * torch.log2(hz / LOW_HZ), 0.0, TONES - 1.001)
+        lower = torch.floor(tone)
+        heard = torch.zeros(*level.shape, 2, device=made.device)
+        for nearest, away in ((lower, tone - lower), (lower + 1.0, 1.0 + lower - tone)):
+            index = nearest.long()
+            turns = torch.gather(phases, 2, index) + self.offset[number * TONES + index] + jump
+            angle = 2.0 * math.pi * turns
+            heard = heard + (1.0 - away)[..., None] * torch.stack([torch.cos(angle), torch.sin(angle)], -1)
+        power = (tone - lower).square() + (1.0 + lower - tone).square()
+        return (magnitude * torch.rsqrt(power))[..., None] * heard, tones, place
+
+    def turn(self, frames: int, tones: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the phases of the tones, (B, T, TONES) in turns, and the last of them in steps, (B, TONES)."""
+        if frames == 1:
+            steps = torch.fmod(tones + self.rate, TURN)[:, None]
+        else:
+            count = torch.arange(1, frames + 1, device=tones.device)[:, None]
+            steps = ((tones[:, None].long() + count * self.rate.long()) % TURN).to(tones.dtype)
+        return steps / TURN, steps[:, -1]
+
+    @torch.no_grad()
+    def wanted(self, music: Tensor) -> Tensor:
+        """Return (B, MADE, T, F): what `split` should say of (B, T, K, 2) spectra of music."""
+        level, strange, _ = self.features(music, self.zero_state(len(music))[:2])[0].unbind(1)
+        noisy = torch.clamp(0.5 * (strange / level) ** (2.0 / COMPRESSION), 0.0, 1.0)  # two noises differ by twice one
+        now, step = torch.view_as_complex(music), 2.0 * math.pi * self.spec.hop / self.spec.n_fft
+        own = torch.arange(self.spec.n_bins, device=music.device) * step
+        bins = torch.angle(now[:, 1:] * now[:, :-1].conj() * torch.polar(torch.ones_like(own), -own)) / step
+        power = music.square().sum(-1)
+        stray = self.pooled(power * nn.functional.pad(torch.clamp(bins, -1.0, 1.0), (0, 0, 1, 0)))
+        return torch.stack([level, noisy, stray / (self.pooled(power) + EPSILON)], 1)
+
+
+def _offsets(hz: np.ndarray, spec: FeatureSpec) -> Tensor:
+    """Return (K * n,), in turns: the phase that each bin has of n tones whose phase is 0 at a frame's last sample."""
+    time = np.arange(1 - spec.n_fft, 1) / spec.sample_rate
+    seen = np.fft.rfft(spec.analysis_window() * np.cos(2.0 * np.pi * hz[:, None] * time))
+    return torch.tensor((np.angle(seen).T / (2.0 * np.pi)).reshape(-1), dtype=torch.float32)
+
+
+def _tonics(edges: list[int], spec: FeatureSpec) -> Tensor:
+    """Return (12, F): for each key how near each band is to its tonic in some octave, 1 at it, 0 from a semitone on."""
+    middle = torch.clamp_min((torch.tensor(edges[:-1]) + torch.tensor(edges[1:]) - 1.0) / 2.0, 0.5)
+    from_c = 12.0 * torch.log2(middle * spec.sample_rate / spec.n_fft / LOW_HZ) - 3.0
+    away = (from_c - torch.arange(12.0)[:, None] + 6.0) % 12.0 - 6.0
+    return torch.clamp_min(1.0 - away.abs(), 0.0)
