@@ -29,7 +29,7 @@ from export.recordings.takes import make_take
 from export.resynthesis import resynthesise, vocode_frames
 from export.verify import Graph
 from rtvox.errors import ModelFileError
-from rtvox.features import Array, mfcc
+from rtvox.features import Array, FeatureSpec, mfcc
 from rtvox.manifest import SPEECH_FRAMES, SPEECH_MEASURES
 from rtvox.model_file import ModelFile, load_model
 from rtvox.phonemes import MAX_TOKENS
@@ -79,6 +79,7 @@ def evaluate_say(recipe: Recipe, model: Path, folders: Sequence[Path], cache: Pa
     Raises: ModelFileError if the model cannot be used, ParameterError if nothing is prepared.
     """
     file = load_model(model)
+    spec = file.manifest.features
     held = list({tuple(s.tokens): s for s in read_sentences(cache, held=True)}.values())[:SENTENCES]
     aligner = Aligner([(s.mel.astype(np.float32), s.tokens) for s in read_sentences(cache)])
     spoken = [speak(file, s.tokens) for s in held]
@@ -89,12 +90,12 @@ def evaluate_say(recipe: Recipe, model: Path, folders: Sequence[Path], cache: Pa
     _show_alignments(pictures / f"{recipe.name}-alignments.png", aligner, held, spoken)
     figures = {
         "mcd_db": float(
-            np.mean([mcd(s.mel.astype(np.float32), a.mel, file) for s, a in zip(held, spoken, strict=True)])
+            np.mean([mcd(s.mel.astype(np.float32), a.mel, spec) for s, a in zip(held, spoken, strict=True)])
         ),
         "ended": float(np.mean([a.ended for a in spoken])),
         "whole": float(np.mean([longest_run(unlike > limit) < IN_A_ROW for _, unlike in made])),
-        "alignment_ms": 1000.0 * float(np.median(np.concatenate(off))) * file.manifest.features.hop / RATE,
-        "speed": sum(len(a.mel) for a in spoken) * file.manifest.features.hop / RATE / sum(a.seconds for a in spoken),
+        "alignment_ms": 1000.0 * float(np.median(np.concatenate(off))) * spec.hop / RATE,
+        "speed": sum(len(a.mel) for a in spoken) * spec.hop / RATE / sum(a.seconds for a in spoken),
     }
     texts = _texts(recipe, folders)
     takes = {path.stem: path for _, path in voice_files(folders, recipe.speech.held)}
@@ -118,9 +119,9 @@ def sound_of(file: ModelFile, vocoder: Path, spoken: Spoken) -> Array:
         return resynthesise(spoken.mel, file.manifest.features)
 
 
-def mcd(mel: Array, other: Array, file: ModelFile) -> float:
+def mcd(mel: Array, other: Array, spec: FeatureSpec) -> float:
     """Return the mel-cepstral distance in dB of two log-mel (T, M), (T', M), aligned by time warping."""
-    spec = replace(file.manifest.features, n_mfcc=CEPSTRA)
+    spec = replace(spec, n_mfcc=CEPSTRA)
     a, b = (mfcc(x, spec)[:, 1:] * (2.0 / spec.n_mels) ** 0.5 for x in (mel, other))
     _, path = librosa.sequence.dtw(a.T, b.T)
     return float(MCD_SCALE * np.sqrt(((a[path[:, 0]] - b[path[:, 1]]) ** 2).sum(1)).mean())

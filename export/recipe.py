@@ -33,7 +33,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A read recipe; `network` holds keyword arguments of the network (where there are domains, their names too)."""
+    """A read recipe; `network` holds keyword arguments of the network, and the names of domains or of a language."""
 
     name: str
     title: str
@@ -72,6 +72,8 @@ def read_recipe(name: str) -> Recipe:
             for pattern in patterns
         )
         domains = {domain: Domain(**_tuples(table)) for domain, table in text.get("domains", {}).items()}
+        speech = SpeechRecipe(**_tuples(text.get("speech", {})))
+        named = tuple(domains) or ((speech.language,) if "speech" in text else ())
         return Recipe(
             text["name"],
             text["title"],
@@ -82,11 +84,11 @@ def read_recipe(name: str) -> Recipe:
             MixRecipe(**_tuples(text.get("mix", {}))),
             PairRecipe(**_tuples(text.get("pairs", {}))),
             ClipRecipe(**text.get("clips", {})),
-            SpeechRecipe(**_tuples(text.get("speech", {}))),
+            speech,
             domains,
             _tuples(text.get("losses", {})),
             _tuples(text.get("measured", {})),
-            _tuples(text["network"]) | ({"domains": tuple(domains)} if domains else {}),
+            _tuples(text["network"]) | ({"domains": named} if named else {}),
             **text["training"],
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
