@@ -65,10 +65,11 @@ def network() -> Accompany:
 
 
 @torch.no_grad()
-def run(network: Accompany, frames: Tensor, chunk: int = 10**6, **controls: float) -> Tensor:
-    values = [torch.tensor([controls.get(c.name, c.default)]) for c in CONTROLS]
+def run(network: Accompany, frames: Tensor, controls: dict[str, float] | None = None, chunk: int = 10**6) -> Tensor:
+    given = {c.name: c.default for c in CONTROLS} | (controls or {})
+    values = [torch.tensor([value]) for value in given.values()]
     state, parts = network.zero_state(), []
-    for piece in frames.split(chunk, 1):
+    for piece in torch.split(frames, chunk, 1):
         part, state = network(piece, *values, state)
         parts.append(part)
     return torch.cat(parts, 1)
@@ -87,7 +88,7 @@ class TestNetwork:
     def test_chunks_equal_the_whole(self, network: Accompany, voice: Tensor, chunk: int) -> None:
         frames = voice[:, :60]
         told = {"tempo": 171.0, "key": 4.0, "voice": 0.3}
-        torch.testing.assert_close(run(network, frames, chunk, **told), run(network, frames, **told), atol=1e-4, rtol=0)
+        torch.testing.assert_close(run(network, frames, told, chunk), run(network, frames, told), atol=1e-4, rtol=0)
 
     def test_graph_equals_network_over_500_frames(self, network: Accompany) -> None:
         assert float(verify(network, to_graph(network))["onnx_difference"]) <= ALLOWED
@@ -96,12 +97,12 @@ class TestNetwork:
         assert not run(network, torch.zeros(1, 40, SPEC.n_bins, 2)).any()
 
     def test_voice_is_mixed_back(self, network: Accompany, voice: Tensor) -> None:
-        alone, both = (run(network, voice[:, :80], voice=amount) for amount in (0.0, 1.0))
+        alone, both = (run(network, voice[:, :80], {"voice": amount}) for amount in (0.0, 1.0))
         torch.testing.assert_close(both - alone, voice[:, :80], atol=1e-4, rtol=0)
         assert alone.abs().max() > 0.1
 
     def test_music_fades_after_the_voice(self, network: Accompany, voice: Tensor) -> None:
-        level = run(network, voice, voice=0.0).square().sum((-1, -2))[0]
+        level = run(network, voice, {"voice": 0.0}).square().sum((-1, -2))[0]
         end = 2 * RATE // SPEC.hop + SPEC.n_fft // SPEC.hop
         sung, after, later = (float(level[a:b].mean()) for a, b in ((end - 200, end), (end, end + 40), (-40, None)))
         assert sung > 0.0
