@@ -28,7 +28,7 @@ from rtvox.host import DeviceRow, Request, play_silence
 HOST = "JACK"
 CLIENT = "rtvox"
 UNWIRED = "none"  # a device that is no device: the ports are left for the user to patch
-LEAVE_S, SETTLE_S = 0.3, 0.02  # what JACK's threads are given to leave Python: until one has ended; the others
+LEAVE_S, SETTLE_S = 1.0, 0.02  # what JACK's threads are given to leave Python: until one has ended; the others
 _TASKS = Path("/proc/self/task")  # Linux: a folder for each thread
 _CAPTURE, _PLAYBACK = 0, 1  # jack_latency_callback_mode_t
 
@@ -106,6 +106,7 @@ class JackStream:
         self._latency = 0
         self._asking = threading.Lock()  # no question after the graph is left: its memory goes with the last client
         self._leaving = 0  # the thread that leaves Python for good, by its number in the system
+        self._stays = False  # and is called again all the same, as by PipeWire, which cancels no threads
         try:
             self._client = jack.Client(name, no_start_server=True)
         except jack.JackError:
@@ -202,7 +203,7 @@ class JackStream:
 
     def _has_left(self) -> bool:
         """Return whether the thread that was last in Python has ended; where threads cannot be seen, has said so."""
-        return self._leaving != 0 and not (_TASKS / str(self._leaving)).exists()
+        return self._stays or (self._leaving != 0 and not (_TASKS / str(self._leaving)).exists())
 
     # In JACK's threads:
 
@@ -210,6 +211,7 @@ class JackStream:
         if self.fault:
             import jack
 
+            self._stays = self._leaving != 0
             self._leaving = threading.get_native_id()
             raise jack.CallbackExit  # JACK ends this thread when it is back from here, and does not cancel it
         self.calls += 1

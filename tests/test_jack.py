@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,28 @@ from rtvox.file_device import convert_array
 from rtvox.host import DeviceRow, Request
 from rtvox.jack_host import UNWIRED, JackStream
 from rtvox.loopback import measure_loopback
+
+# Streams come and go while another thread keeps the interpreter, and one asks for the latency.
+COME_AND_GO = """
+import sys, threading, time
+from rtvox.devices import SoundCard
+def keep():
+    while True:
+        sum(range(1000))
+def ask():
+    while True:
+        card.latency
+        time.sleep(0.001)
+sys.setswitchinterval(0.02)
+threading.Thread(target=keep, daemon=True).start()
+for turn in range(6):
+    card = SoundCard()
+    if not turn:
+        threading.Thread(target=ask, daemon=True).start()
+    while card.stream.calls < 5:
+        time.sleep(0.001)
+    card.stop()
+"""
 
 
 @pytest.fixture
@@ -152,6 +176,12 @@ def test_to_ask_for_the_latency_leaves_no_garbage(jack: JackServer) -> None:
         assert gc.collect() == 0
     finally:
         card.stop()
+
+
+@pytest.mark.usefixtures("jack")
+def test_streams_are_closed_while_python_is_busy() -> None:
+    """JACK cancels its threads wherever they are: one inside Python would take the interpreter's lock with it."""
+    subprocess.run([sys.executable, "-c", COME_AND_GO], timeout=120, check=True)
 
 
 def test_an_unknown_device_is_refused_by_name(jack: JackServer) -> None:
