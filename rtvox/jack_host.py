@@ -11,6 +11,7 @@ the latency that it reports. Read next: `devices.py`.
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -46,9 +47,11 @@ def _library() -> ModuleType | None:
         return None
     # We report errors ourselves, and libjack prints several lines for every server that is not there. Its threads call
     # this, so it is no Python: a function of C that takes a string and leaves everything as it is.
-    nothing = jack._ffi.cast("void (*)(const char *)", ctypes.cast(ctypes.CDLL(None).atoi, ctypes.c_void_p).value)
-    jack._lib.jack_set_error_function(nothing)
-    jack._lib.jack_set_info_function(nothing)
+    library: Any = jack
+    atoi = ctypes.cast((ctypes.cdll.msvcrt if sys.platform == "win32" else ctypes.CDLL(None)).atoi, ctypes.c_void_p)
+    nothing = library._ffi.cast("void (*)(const char *)", atoi.value)
+    library._lib.jack_set_error_function(nothing)
+    library._lib.jack_set_info_function(nothing)
     return jack
 
 
