@@ -6,17 +6,21 @@ their dependencies, whose old versions they would pin, best in an environment of
 
     pip install ".[train]" && pip install --no-deps openunmix vocos deepfilternet deepfilterlib loguru einops encodec
     pip install huggingface_hub
+    git clone https://github.com/KoeAI/LLVC    # and --llvc LLVC: it is on no registry
 
 Ours is the whole live path, analysis and synthesis included, hop by hop; theirs is the network alone, over all of the
-sound at once, which is the cheapest way to run it: in blocks it costs more.
+sound at once, which is the cheapest way to run it: in blocks it costs more. LLVC runs in its own blocks of 13 ms.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import types
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from time import process_time
 
 from rtvox.demo import read_clip
@@ -121,6 +125,44 @@ def hybrid_demucs() -> Row:
     return "Hybrid Demucs", "two stems, stereo, 44.1 kHz", timed(lambda: network(sound)), "the whole file"
 
 
+def llvc(folder: Path) -> Row:
+    """Sadov, Hutter and Near 2023, a voice converter, block by block as its `infer.py` streams."""
+    import torch
+
+    class PositionalEncoding(torch.nn.Module):
+        """That of Vaswani and others 2017, for which alone LLVC asks for speechbrain."""
+
+        def __init__(self, size: int, max_len: int = 2500) -> None:
+            super().__init__()
+            angle = torch.arange(max_len)[:, None] / 10000.0 ** (torch.arange(0, size, 2) / size)
+            waves = torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(1, max_len, size)
+            self.register_buffer("pe", waves)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.pe[:, : x.shape[1]]  # type: ignore[index]
+
+    name = "speechbrain.lobes.models.transformer.Transformer"
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].PositionalEncoding = PositionalEncoding  # type: ignore[attr-defined]
+    sys.path.insert(0, str(folder))
+    from model import Net
+
+    config = json.loads((folder / "experiments/llvc/config.json").read_text())
+    rate, network = config["data"]["sr"], Net(**config["model_params"]).eval()
+    ahead, block = 2 * network.L, network.dec_chunk_size * network.L
+    sound = torch.rand(1, 1, ahead + round(SECONDS * rate / block) * block) - 0.5
+
+    def run() -> None:
+        state = [
+            *network.init_buffers(1, torch.device("cpu")),
+            network.convnet_pre.init_ctx_buf(1, torch.device("cpu")),
+        ]
+        for at in range(0, sound.shape[-1] - ahead, block):
+            _, *state = network(sound[..., at : at + ahead + block], *state, pad=not network.lookahead)
+
+    return "LLVC", "one voice to one other, 16 kHz", timed(run), f"{1e3 * (ahead + block) / rate:.0f} ms"
+
+
 PEERS: tuple[Callable[[], Row], ...] = (open_unmix, vocos, deep_filter_net, conv_tas_net, hybrid_demucs)
 
 
@@ -136,7 +178,8 @@ def timed(run: Callable[[], object], times: int = 3) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.parse_args()
+    parser.add_argument("--llvc", type=Path, metavar="FOLDER", help="a clone of github.com/KoeAI/LLVC")
+    args = parser.parse_args()
     rows, missing = list(ours()), []
     try:
         import torch
@@ -146,11 +189,11 @@ def main() -> int:
         torch.set_num_threads(1)
         torch.manual_seed(440)
         with torch.inference_mode():
-            for peer in PEERS:
+            for peer in (*PEERS, *([partial(llvc, args.llvc)] if args.llvc else [])):
                 try:
                     rows.append(peer())
                 except Exception as error:  # not installed, or broken by newer packages: the others still count
-                    missing.append(f"{peer.__name__}: {type(error).__name__}: {error}")
+                    missing.append(f"{getattr(peer, '__name__', 'llvc')}: {type(error).__name__}: {error}")
     lines = [(name, what, f"{cost:.0f} ms = {cost / 10.0:.1f} %", delay) for name, what, cost, delay in rows]
     print(table(("what", "task", "computing per second of sound", "delay by design"), lines, markdown=True))
     for line in missing:
