@@ -5,6 +5,7 @@ No GPU is needed: a row like CUDA's, whose device is the CPU, goes through the s
 
 from __future__ import annotations
 
+import ctypes
 import re
 import threading
 import time
@@ -158,6 +159,34 @@ def test_recorded_graphs_take_turns(tiny_model_path: Path, spectra: Spectrum, mo
     assert numbers == [1, 2]
     out = np.stack([stage.process(spectrum).copy() for spectrum in spectra])
     np.testing.assert_allclose(out, tiny_run(spectra), atol=1e-6)
+
+
+def test_memory_is_pinned_for_as_long_as_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, int]] = []
+
+    class Runtime:
+        refuses = 0
+
+        def cudaHostRegister(self, address: ctypes.c_void_p, size: ctypes.c_size_t, flags: int) -> int:  # noqa: N802
+            calls.append(("pinned", address.value or 0))
+            assert (size.value, flags) == (4000, 0)
+            return self.refuses
+
+        def cudaHostUnregister(self, address: ctypes.c_void_p) -> int:  # noqa: N802
+            calls.append(("freed", address.value or 0))
+            return 0
+
+    monkeypatch.setattr(onnx_session, "_cuda_runtime", Runtime)
+    array = np.zeros((10, 100), np.float32)
+    address = array.ctypes.data
+    assert onnx_session.pin(array)
+    del array
+    assert calls == [("pinned", address), ("freed", address)]
+    monkeypatch.setattr(Runtime, "refuses", 2)  # out of memory
+    assert not onnx_session.pin(np.zeros(1000, np.float32))
+    monkeypatch.setattr(onnx_session, "_cuda_runtime", lambda: None)
+    assert not onnx_session.pin(np.zeros(1000, np.float32))
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize("name", ["isolate", "scream"])
