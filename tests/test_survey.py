@@ -76,7 +76,8 @@ def test_a_provider_that_is_not_there_has_a_row_that_says_why(
 def test_one_that_is_elsewhere_is_compared(full_model_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = replace(PROVIDERS["cuda"], onnxruntime="CPUExecutionProvider", device="cpu", options={})
     monkeypatch.setattr(provider_choice, "PROVIDERS", {"cuda": row, "cpu": PROVIDERS["cpu"]})
-    monkeypatch.setattr("rtvox.network_thread.MAY_LAG_S", 10.0)
+    monkeypatch.setattr("rtvox.network_thread.MAY_LAG_S", 10.0)  # a busy machine is no failed provider
+    monkeypatch.setattr("rtvox.network_thread.PATIENCE_S", 10.0)
     assert parity(full_model_path, "cuda", 50) == 0.0
     sound: Array = np.zeros(4800, np.float32)
     models = {full_model_path: read_manifest(full_model_path)}
