@@ -1,8 +1,8 @@
 """Measure a shipped `timbre` on singing and speech it never heard: how it follows, and what it sounds like.
 
-Each voice is moved to every domain by the model, frame by frame, at the octave nearest to the domain's own range, and
-made sound by the vocoder beside the model file, or by librosa's Griffin-Lim where there is none. Out: figures per
-domain, and a picture. Runs in the caller's thread. Read next: `timbre_measures.py`.
+Each voice is moved to every domain by the live path, as the model's manifest has it made sound, at the octave nearest
+to the domain's own range. Out: figures per domain, and pictures. Runs in the caller's thread; the live path in
+processes of its own. Read next: `timbre_measures.py`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from sklearn.pipeline import Pipeline
 
 from export.evaluate import show_spectrograms
 from export.measures import frechet_distance
+from export.networks.timbre import NAT
 from export.recipe import Recipe
-from export.recordings.domains import Part, level, read_domains
+from export.recordings.domains import Domain, Part, level, read_domains
 from export.recordings.library import RATE, read_mono
 from export.recordings.pairs import voice_files
-from export.resynthesis import resynthesise, vocode_frames
-from export.spectra import mel_of, pad_late
+from export.resynthesis import convert_live
+from export.spectra import mel_of
 from export.tasks.timbre import middle_of
 from export.timbre_measures import (
     confusion,
@@ -28,94 +29,138 @@ from export.timbre_measures import (
     loudness_correlation,
     onset_distances_ms,
     pitch_kept,
+    pitch_of,
     seconds,
     train_classifier,
+    vggish_distance,
 )
 from export.verify import Graph
-from rtvox.errors import ModelFileError, ParameterError
-from rtvox.features import MEL_SPEC, Array
+from rtvox.errors import ParameterError
+from rtvox.features import Array
 from rtvox.model_file import ModelFile, load_model
-from rtvox.pitch import CONDITIONS, HIGH_HZ, LOW_HZ, track
+from rtvox.pitch import track
 
-CLIPS = 6  # of each kind of voice
+CLIPS = 4  # of each kind of voice
 CLIP_S = 8.0  # the loudest such stretch of each
 TRAINED = 12  # parts of each domain that the classifier is trained on, and to which distances are measured
-HOP = MEL_SPEC.hop
+ROUND_TRIP = 2500  # frames of each domain, 13 s
 
 
 def evaluate_timbre(
     recipe: Recipe, model: Path, folders: Sequence[Path], cache: Path, pictures: Path
 ) -> dict[str, float]:
-    """Print the figures of every domain and return those for the manifest: the worst domain's, and the first's.
+    """Print the figures of every domain and return those for the manifest: the first domain's.
 
     Raises: ParameterError if there is nothing to measure on, ModelFileError if the model cannot be used.
     """
     file = load_model(model)
     names = file.manifest.domains
-    vocoder = _vocoder(model)
     voices = {kind: _clips(patterns, folders, recipe.seed) for kind, patterns in recipe.measured.items()}
-    parts = read_domains(cache, names)
-    trained = {name: _mels(parts[name]) for name in names}
-    unseen = {name: _mels(parts) or trained[name] for name, parts in read_domains(cache, names, held=True).items()}
-    classifier = train_classifier(trained)
+    heard = {kind: [pitch_of(clip) for clip in clips] for kind, clips in voices.items()}
+    parts, held = read_domains(cache, names), read_domains(cache, names, held=True)
+    unseen = {name: held[name] or parts[name] for name in names}
+    classifier = train_classifier({name: _mels(parts[name]) for name in names})
+    table = {f"real {name}": _mels(unseen[name]) for name in names}
     figures, made = dict[str, float](), dict[tuple[str, str], list[Array]]()
-    for name in names:
-        figures[f"{name}_called_right"] = _called(classifier, unseen[name], name)
+    for i, name in enumerate(names):
+        target, trained = _cloud(_mels(unseen[name])), _cloud(_mels(parts[name]))
+        middle = middle_of(np.concatenate([part.frames()[1] for part in parts[name][:TRAINED]]))
+        figures[f"{name}_called_right"] = called(classifier, _mels(unseen[name]), name)
+        trip = round_trip(file, name, names[0 if i else 1], unseen[name][0])
+        figures |= {f"{name}_{what}": value for what, value in trip.items()}
         for kind, clips in voices.items():
-            middle = middle_of(np.concatenate([part.frames()[1] for part in parts[name][:TRAINED]]))
-            octaves = [float(np.clip(round(middle - middle_of(track(clip))), -2, 2)) for clip in clips]
-            sounds = [
-                convert(file, clip, vocoder, domain=float(names.index(name)), octave=octave)
-                for clip, octave in zip(clips, octaves, strict=True)
-            ]
-            made[kind, name] = sounds
-            loud = [loudness_correlation(*pair) for pair in zip(clips, sounds, strict=True)]
-            kept = [pitch_kept(*pair) for pair in zip(clips, sounds, octaves, strict=True)]
-            onsets = [ms for pair in zip(clips, sounds, strict=True) for ms in onset_distances_ms(*pair)]
-            target = np.concatenate([embed(mel) for mel in unseen[name]])
-            near, far = (np.concatenate([embed(mel_of(sound)) for sound in group]) for group in (sounds, clips))
+            octaves = [round(np.clip(middle - middle_of(track(clip)), -2, 2)) for clip in clips]
+            sounds = made[kind, name] = move(model, clips, name, octaves)
+            pairs = list(zip(clips, sounds, strict=True))
+            kept = [pitch_kept(a, pitch_of(b), o) for a, b, o in zip(heard[kind], sounds, octaves, strict=True)]
+            onsets = [ms for pair in pairs for ms in onset_distances_ms(*pair)]
+            mels = table[f"{kind} as {name}"] = [mel_of(sound) for sound in sounds]
+            voice = frechet_distance(_cloud([mel_of(clip) for clip in clips]), target)
             figures |= {
                 f"{kind}_{name}_pitch_kept": sum(a for a, _ in kept) / max(1, sum(b for _, b in kept)),
-                f"{kind}_{name}_loudness": float(np.mean(loud)),
+                f"{kind}_{name}_loudness": float(np.mean([loudness_correlation(*pair) for pair in pairs])),
                 f"{kind}_{name}_onset_ms": float(np.median(onsets)) if onsets else float("inf"),
-                f"{kind}_{name}_frechet_part": frechet_distance(near, target) / frechet_distance(far, target),
-                f"{kind}_{name}_called": _called(classifier, [mel_of(sound) for sound in sounds], name),
+                f"{kind}_{name}_frechet_part": frechet_distance(_cloud(mels), target) / voice,
+                f"{kind}_{name}_frechet_part_of_real": frechet_distance(trained, target) / voice,
+                f"{kind}_{name}_called": called(classifier, mels, name),
             }
-    figures |= _stays_quiet(file, vocoder)
+    figures |= _vggish(recipe.domains[names[0]], [x for kind in voices for x in made[kind, names[0]]], folders)
+    figures |= _stays_quiet(model)
     print("\n".join(f"{name:40} {value:8.3f}" for name, value in figures.items()))
-    heard = {f"real {name}": mels for name, mels in unseen.items()}
-    heard |= {f"{kind} {name}": [mel_of(sound) for sound in sounds] for (kind, name), sounds in made.items()}
-    print(confusion(classifier, heard))
-    kind = next(iter(voices))
-    shown = {"voice": voices[kind][0]} | {f"as {name}": made[kind, name][0] for name in names}
-    show_spectrograms(pictures / f"{recipe.name}-{kind}.png", shown)
+    print(confusion(classifier, table))
+    for kind, clips in voices.items():
+        shown = {kind: clips[0]} | {f"as {name}": made[kind, name][0] for name in names}
+        show_spectrograms(pictures / f"{recipe.name}-{kind}.png", shown)
     return summary(figures, names[0], list(voices))
 
 
 def summary(figures: dict[str, float], first: str, kinds: Sequence[str]) -> dict[str, float]:
     """Return the figures of the first domain, as the manifest holds them."""
-    wanted = [f"{kind}_{first}_" for kind in kinds]
-    return {name: value for name, value in figures.items() if name.startswith((*wanted, "silence", "after"))}
+    wanted = [f"{first}_", *(f"{kind}_{first}_" for kind in kinds), "silence", "after", "fad"]
+    return {name: value for name, value in figures.items() if name.startswith(tuple(wanted))}
 
 
-def convert(file: ModelFile, sound: Array, vocoder: ModelFile | None, **controls: float) -> Array:
-    """Return (N,) what a model makes of (N,) samples, frame by frame, made sound, and aligned with the input."""
-    padded = pad_late(sound, MEL_SPEC.n_fft - HOP, HOP)
-    told = dict(zip(CONDITIONS, track(padded).T, strict=True))
+def move(model: Path, clips: Sequence[Array], domain: str, octaves: Sequence[int]) -> list[Array]:
+    """Return what the live path makes of each clip (N,) in a domain, moved by octaves of its own.
+
+    Raises: AudioFileError if it fails.
+    """
+    made = dict[int, Array]()
+    for octave in set(octaves):
+        chosen = [i for i, own in enumerate(octaves) if own == octave]
+        sounds = convert_live([clips[i] for i in chosen], model, domain=domain, octave=octave)
+        made |= dict(zip(chosen, sounds, strict=True))
+    return [made[i] for i in range(len(clips))]
+
+
+def round_trip(file: ModelFile, own: str, other: str, part: Part) -> dict[str, float]:
+    """Return how far frames of a domain are from themselves, rebuilt and by way of another domain; at their own pitch.
+
+    `rebuilt_db` and `cycle_db`: mean distance of log-mel. `latent`: of the latents of what was made to those of what it
+    was made from, as a part of how far the latter are from each other; 1 would be chance.
+    """
+    mel, told = (x[:ROUND_TRIP] for x in part.frames())
+    again, latents = _through(file, mel, told, own)
+    there, _ = _through(file, mel, told, other)
+    back, heard = _through(file, there, told, own)
+    return {
+        "rebuilt_db": float(np.abs(again - mel).mean()) / NAT,
+        "cycle_db": float(np.abs(back - mel).mean()) / NAT,
+        "latent": float(np.sqrt(np.mean((heard - latents) ** 2) / (2.0 * latents.var(0).mean()))),
+    }
+
+
+def _through(file: ModelFile, mel: Array, told: Array, domain: str) -> tuple[Array, Array]:
+    """Return (T, M) log-mel of a domain and (T, L) latents of what it was made from."""
     defaults = {control.name: control.default for control in file.manifest.controls}
-    mel = Graph(file.data, **defaults | controls).run(mel_of(padded), **{n: told[n] for n in file.manifest.conditions})
-    if vocoder is None:
-        return resynthesise(mel, MEL_SPEC)[: len(sound)]
-    told["pitch"] = np.clip(told["pitch"] * np.float32(2.0 ** controls.get("octave", 0.0)), LOW_HZ, HIGH_HZ)
-    return vocode_frames(vocoder, mel, told)[: len(sound)]
+    graph = Graph(file.data, **defaults | {"domain": float(file.manifest.domains.index(domain))})
+    made, latents = list[Array](), list[Array]()
+    for t in range(len(mel)):
+        conditions = {name: told[t : t + 1, i] for i, name in enumerate(file.manifest.conditions)}
+        made.append(graph.run(mel[t : t + 1], **conditions))
+        latents.append(graph.state("held"))
+    return np.concatenate(made), np.concatenate(latents)
 
 
-def _vocoder(model: Path) -> ModelFile | None:
-    """Return the vocoder in the folder of a model, if there is one that works."""
+def _cloud(mels: Sequence[Array]) -> Array:
+    return np.concatenate([embed(mel) for mel in mels])
+
+
+def called(classifier: Pipeline, mels: Sequence[Array], name: str) -> float:
+    """Return which part of the seconds of (T, M) log-mel a classifier calls by this name."""
+    rows = np.concatenate([seconds(mel) for mel in mels])
+    return float(np.mean(classifier.predict(rows) == name)) if len(rows) else float("nan")
+
+
+def _vggish(domain: Domain, made: Sequence[Array], folders: Sequence[Path]) -> dict[str, float]:
+    """Return the standard Frechet audio distance to unseen recordings of a domain, if it can be had."""
+    most = round(CLIPS * CLIP_S * RATE)
+    real = [level(read_mono(path))[:most] for _, path in voice_files(folders, domain.held)]
     try:
-        return load_model(model.parent / "vocoder.onnx")
-    except ModelFileError:
-        return None
+        return {"fad_vggish": vggish_distance(real, made)}
+    except ParameterError as error:
+        print(f"Frechet audio distance on VGGish not measured: {error}")
+        return {}
 
 
 def _clips(patterns: Sequence[str], folders: Sequence[Path], seed: int) -> list[Array]:
@@ -139,16 +184,10 @@ def _mels(parts: Sequence[Part]) -> list[Array]:
     return [part.frames()[0] for part in parts[:TRAINED]]
 
 
-def _called(classifier: Pipeline, mels: Sequence[Array], name: str) -> float:
-    """Return which part of the seconds of (T, M) log-mel a classifier calls by this name."""
-    rows = np.concatenate([seconds(mel) for mel in mels])
-    return float(np.mean(classifier.predict(rows) == name)) if len(rows) else float("nan")
-
-
-def _stays_quiet(file: ModelFile, vocoder: ModelFile | None) -> dict[str, float]:
+def _stays_quiet(model: Path) -> dict[str, float]:
     """Return the peak in dB that silence is given, and of the second after a noise, where a stuck tone would be."""
     noise = 0.1 * np.random.default_rng(440).standard_normal(RATE).astype(np.float32)
     silence = np.zeros(RATE, np.float32)
-    peaks = convert(file, silence, vocoder), convert(file, np.concatenate([noise, silence, silence]), vocoder)[-RATE:]
-    silent, after = (20.0 * np.log10(float(np.abs(peak).max()) + 1e-9) for peak in peaks)
-    return {"silence_peak_db": silent, "after_noise_peak_db": after}
+    silent, after = convert_live([silence, np.concatenate([noise, silence, silence])], model)
+    found = {"silence_peak_db": silent, "after_noise_peak_db": after[-RATE:]}
+    return {name: 20.0 * float(np.log10(np.abs(sound).max() + 1e-9)) for name, sound in found.items()}

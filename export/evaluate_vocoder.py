@@ -7,16 +7,12 @@ table per kind of sound, and a picture of one clip of each. Runs in the caller's
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyworld
-import soundfile
 import soxr
 import torch
 from pesq import pesq
@@ -26,9 +22,9 @@ from export.evaluate import show_spectrograms
 from export.recipe import Recipe
 from export.recordings.clips import Clip, read_clips
 from export.recordings.library import RATE
-from export.resynthesis import resynthesise, vocode_frames
+from export.resynthesis import convert_live, resynthesise, vocode_frames
 from export.spectra import analyze, mel_of, pad_late
-from rtvox.errors import AudioFileError, ParameterError
+from rtvox.errors import ParameterError
 from rtvox.features import Array, FeatureSpec, mfcc
 from rtvox.model_file import ModelFile, load_model
 from rtvox.pitch import CONDITIONS, track
@@ -65,7 +61,8 @@ def evaluate_vocoder(
     for kind, groups in KINDS.items():
         if not originals[kind]:
             raise ParameterError(f"{cache}: nothing held out of {', '.join(groups)}; prepare more, or mend [clips]")
-    live = iter(live_griffin_lim([sound for sounds in originals.values() for sound in sounds]))
+    every = [sound for sounds in originals.values() for sound in sounds]
+    live = iter(convert_live(every, "none", resynthesis="griffin-lim"))
     for kind, sounds in originals.items():
         ways = {
             "vocoder": [vocode(file, sound) for sound in sounds],
@@ -107,25 +104,6 @@ def vocode(file: ModelFile, sound: Array) -> Array:
     padded = pad_late(sound, file.manifest.delay, spec.hop)
     told = dict(zip(CONDITIONS, track(padded, spec).T, strict=True))
     return vocode_frames(file, mel_of(padded, spec), told)[: len(sound)]
-
-
-def live_griffin_lim(sounds: Sequence[Array]) -> list[Array]:
-    """Return what the live path makes of sounds with no model and Griffin-Lim as it is set by default.
-
-    Raises: AudioFileError if it fails.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "in"), Path(folder, "out")
-        source.mkdir()
-        names = [f"{i:03}.wav" for i in range(len(sounds))]
-        for name, sound in zip(names, sounds, strict=True):
-            soundfile.write(source / name, sound, RATE, subtype="FLOAT")
-        command = [sys.executable, "-m", "rtvox", "convert", str(source), str(target), "--model", "none"]
-        command += ["--set", "resynthesis=griffin-lim"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise AudioFileError(f"{' '.join(command)}: {done.stderr.strip()}")
-        return [soundfile.read(target / name, dtype="float32")[0] for name in names]
 
 
 def _offline(sound: Array, spec: FeatureSpec) -> Array:

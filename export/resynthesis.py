@@ -1,19 +1,27 @@
-"""From log-mel frames to sound, offline, as evaluations hear it: by librosa's Griffin-Lim, or by a vocoder's file.
+"""To sound, as evaluations hear it: frames by librosa's Griffin-Lim or by a vocoder's file, voices by the live path.
 
-In: (T, M) log-mel. Out: (N,) samples, aligned with those it was made of. Runs in the caller's thread. Read next:
+In: (T, M) log-mel, or (N,) samples of a voice. Out: (N,) samples, aligned with those they were made of. The live path
+runs in a process of its own, since nothing that runs live is imported here; the rest in the caller's thread. Read next:
 `evaluate_scream.py`, `evaluate_vocoder.py`, `evaluate_timbre.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import librosa
 import numpy as np
+import soundfile
 import torch
 
+from export.recordings.library import RATE
 from export.spectra import overlap_add
 from export.verify import Graph
+from rtvox.errors import AudioFileError
 from rtvox.features import Array, FeatureSpec, mel_filterbank
 from rtvox.model_file import ModelFile
 
@@ -43,3 +51,23 @@ def vocode_frames(vocoder: ModelFile, mel: Array, told: Mapping[str, Array]) -> 
     spectra = Graph(vocoder.data).run(mel, **{name: told[name] for name in vocoder.manifest.conditions})
     sound = overlap_add(torch.from_numpy(spectra)[None], vocoder.manifest.features)[0].numpy()
     return np.asarray(sound[vocoder.manifest.delay :])
+
+
+def convert_live(sounds: Sequence[Array], model: str | Path, **settings: object) -> list[Array]:
+    """Return what `rtvox convert` makes of sounds (N,) with a model and controls by name, each aligned with its sound.
+
+    Raises: AudioFileError if it fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "in"), Path(folder, "out")
+        source.mkdir()
+        names = [f"{i:03}.wav" for i in range(len(sounds))]
+        for name, sound in zip(names, sounds, strict=True):
+            soundfile.write(source / name, sound, RATE, subtype="FLOAT")
+        command = [sys.executable, "-m", "rtvox", "convert", str(source), str(target), "--model", str(model)]
+        for name, value in settings.items():
+            command += ["--set", f"{name}={value}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise AudioFileError(f"{' '.join(command)}: {done.stderr.strip()}")
+        return [soundfile.read(target / name, dtype="float32")[0] for name in names]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,6 @@ import torch
 from torch import Tensor
 
 from export.__main__ import main
-from export.evaluate_timbre import convert
 from export.networks.timbre import Partials, Timbre, controls
 from export.recipe import FOLDER, Recipe, read_recipe
 from export.recordings.credits import read_credits
@@ -22,13 +23,16 @@ from export.recordings.phrases import look_at_note, play
 from export.spectra import mel_of
 from export.tasks.timbre import FRAMES, DomainStream, TimbreTraining, Weights
 from export.timbre_measures import (
+    VGGISH,
     confusion,
     embed,
     loudness_correlation,
     onset_distances_ms,
     pitch_kept,
+    pitch_of,
     seconds,
     train_classifier,
+    vggish_distance,
 )
 from export.to_onnx import to_graph
 from export.verify import ALLOWED, verify
@@ -312,7 +316,10 @@ def test_a_loss_that_is_none_is_refused() -> None:
         Weights.read({"gann": 1.0})
 
 
-def test_from_folders_to_a_model_file(folder: Path, tmp_path: Path) -> None:
+def test_from_folders_to_a_model_file(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))  # no VGGish there
     text = f"""name = "moved"\ntitle = "Moved"\nmodel = "timbre"\nseed = 440
 [domains.violin]\nrecordings = ["fiddle/*"]\nheld = ["fiddle/2*"]
 [domains.man]\nrecordings = ["hum/*"]\nheld = ["hum/2*"]
@@ -327,11 +334,12 @@ def test_from_folders_to_a_model_file(folder: Path, tmp_path: Path) -> None:
     file = load_model(model)
     assert file.manifest.domains == ("violin", "man")
     assert file.manifest.conditions == ("pitch", "voicing", "loudness")
-    assert len(convert(file, tone(200.0, 0.5), None, domain=1.0)) == RATE // 2
+    assert file.manifest.resynthesis == "vocoder"
     given = ["--data", str(folder), "--model", str(model), "--pictures", str(tmp_path), "--write"]
     assert main(["evaluate", str(recipe), *places, *given]) == 0
     assert load_model(model).manifest.metrics["silence_peak_db"] < -70.0  # type: ignore[operator]
     assert (tmp_path / "moved-sung.png").is_file()
+    assert "Frechet audio distance on VGGish not measured: " in capsys.readouterr().out
 
 
 def test_the_recipe_names_what_the_network_and_the_training_know() -> None:
@@ -346,7 +354,7 @@ def test_the_recipe_names_what_the_network_and_the_training_know() -> None:
 
 
 def test_pitch_is_kept_or_not() -> None:
-    low, high = tone(220.0), tone(440.0)
+    low, high = pitch_of(tone(220.0)), pitch_of(tone(440.0))
     near, both = pitch_kept(low, high, 1.0)
     assert near > 0.95 * both > 200
     assert pitch_kept(low, high, 0.0)[0] == 0
@@ -368,6 +376,22 @@ def test_a_classifier_tells_domains_apart() -> None:
     called, *rows = (line.split() for line in confusion(classifier, {"a": bright[2:], "b": dark[2:]}).splitlines())
     assert called == ["called", "bright", "dark"]
     assert rows == [["a", "1.00", "0.00"], ["b", "0.00", "1.00"]]
+
+
+def test_the_standard_distance_is_left_to_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Judge:
+        def __init__(self, **kinds: object) -> None:
+            assert kinds["model_name"] == "vggish"
+
+        def score(self, real: str, made: str) -> float:
+            return len(list(Path(real).iterdir())) + 0.5 * len(list(Path(made).iterdir()))
+
+    weights = tmp_path / VGGISH
+    weights.parent.mkdir()
+    weights.touch()
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setitem(sys.modules, "frechet_audio_distance", SimpleNamespace(FrechetAudioDistance=Judge))
+    assert vggish_distance([tone(200.0)] * 3, [tone(200.0)]) == 3.5
 
 
 def test_pauses_are_not_embedded() -> None:

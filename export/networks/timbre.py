@@ -99,7 +99,7 @@ class Timbre(FrameNetwork):
     """The network; see `FrameNetwork`."""
 
     role = "mel"
-    resynthesis = "griffin-lim"
+    resynthesis = "vocoder"
     conditions = CONDITIONS
     probe = -5.0, 2.0
     dct: Tensor
