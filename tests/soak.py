@@ -116,7 +116,10 @@ def _count(args: argparse.Namespace) -> int:
 def _faults(args: argparse.Namespace) -> int:
     models = args.models or [*_shipped(), "none"]
     over_jack = args.device == "jack"
-    run = abuse(args.out, 60.0 * args.minutes, models, over_jack=over_jack, swap_s=args.swap, fault_s=args.pause)
+    plan = [fault for fault in FAULTS if fault.__name__ in (args.only or [fault.__name__])]
+    run = abuse(
+        args.out, 60.0 * args.minutes, models, over_jack=over_jack, swap_s=args.swap, fault_s=args.pause, plan=plan
+    )
     return report(args.out) or bool(run.failures)
 
 
@@ -144,6 +147,7 @@ def main() -> int:
     faults.add_argument("--device", choices=("jack", "file"), default="jack")
     faults.add_argument("--swap", type=float, default=20.0, help="seconds between two swaps")
     faults.add_argument("--pause", type=float, default=5.0, help="seconds between a recovery and the next fault")
+    faults.add_argument("--only", nargs="+", choices=[fault.__name__ for fault in FAULTS], help="default: all")
     faults.set_defaults(run=_faults)
     hours = commands.add_parser("hours")
     hours.add_argument("--hours", type=float, default=8.0, help="of sound, shared by all models")
