@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from rtvox.errors import DeviceError
 from rtvox.host import PREFERRED_RATE, DeviceRow, Request
@@ -133,6 +133,11 @@ def open_stream(request: Request, process: Any, finished: Any) -> Any:
         _end()
         raise
     return stream
+
+
+def abort() -> NoReturn:
+    """Have PortAudio's thread end the stream by itself. From its callback only."""
+    raise _sounddevice().CallbackAbort
 
 
 def close_stream(stream: Any) -> None:

@@ -5,15 +5,18 @@ In: a Request. Out: a HostStream, whose callback PortAudio's own thread runs. Re
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 from rtvox.device import Callback
 from rtvox.errors import DeviceError
 from rtvox.features import Array
 from rtvox.host import Request, play_silence
-from rtvox.portaudio import close_stream, open_stream
+from rtvox.portaudio import abort, close_stream, open_stream
 from rtvox.rhythm import Rhythm
 
+LEAVE_S, LEFT_S = 1.0, 0.02  # how long its thread may take to end by itself; and to be out of Python after that
 SETTLE_S = 3.0  # a card answers at once; a sound server that ALSA's plugins hide may take its time
 
 
@@ -33,7 +36,7 @@ class PortAudioStream:
         self.message = ""
         self._request = request
         self._rhythm = Rhythm(request.block)
-        self._closing = False
+        self._closing, self._ended = False, threading.Event()
         self._stream = open_stream(request, self._process, self._finished)
         self.sample_rate = round(self._stream.samplerate)
         try:
@@ -64,14 +67,21 @@ class PortAudioStream:
         return int((into + out) * self.sample_rate + 0.5)
 
     def close(self) -> None:
-        """End the stream. May hang where the sound system does."""
+        """End the stream, once its thread has left Python: ALSA's is cancelled, and would take Python's lock along.
+
+        May hang where the sound system does.
+        """
         if not self._closing:
             self._closing = True
+            if self._ended.wait(LEAVE_S):
+                time.sleep(LEFT_S)
             close_stream(self._stream)
 
     # In PortAudio's thread:
 
     def _process(self, indata: Array, outdata: Array, frames: int, _time: object, status: Any) -> None:
+        if self._closing:
+            abort()
         self.callback(indata, outdata)
         self.calls += 1
         self._rhythm.beat(frames)
@@ -83,3 +93,4 @@ class PortAudioStream:
     def _finished(self) -> None:
         if not self._closing:
             self.fault = DeviceError("the sound system ended the stream")
+        self._ended.set()

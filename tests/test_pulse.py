@@ -103,7 +103,7 @@ def test_latency_is_about_what_status_says(pulse: PulseServer, rate: int) -> Non
 def test_portaudio_finds_the_server_behind_alsas_plugin(pulse: PulseServer) -> None:
     create_virtual_mic()
     with running("parec", f"--device={MICROPHONE}", "--latency-msec=20"):  # keeps the null sink from standing still
-        card = SoundCard("ALSA: pulse", "ALSA: pulse", block=256)
+        card = SoundCard("ALSA: pulse", "ALSA: pulse", block=1024)
     try:
         assert (card.sample_rate, card.channels_in, card.channels_out) == (48000, 2, 2)
         assert card.latency > 0
