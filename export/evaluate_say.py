@@ -81,7 +81,8 @@ def evaluate_say(recipe: Recipe, model: Path, folders: Sequence[Path], cache: Pa
     file = load_model(model)
     spec = file.manifest.features
     held = list({tuple(s.tokens): s for s in read_sentences(cache, held=True)}.values())[:SENTENCES]
-    aligner = Aligner([(s.mel.astype(np.float32), s.tokens) for s in read_sentences(cache)])
+    learned = read_sentences(cache)
+    aligner = Aligner([(s.mel.astype(np.float32), s.tokens) for s in learned], [s.durations for s in learned])
     spoken = [speak(file, s.tokens) for s in held]
     recorded = [aligner.align(s.mel.astype(np.float32), s.tokens)[1] for s in held]
     made = [aligner.align(a.mel, s.tokens) for a, s in zip(spoken, held, strict=True)]

@@ -29,9 +29,13 @@ FEW = 10.0  # frames of all phonemes that each phoneme's estimate begins with
 
 
 class Aligner:
-    """Mean and deviation of each symbol's features; see the module."""
+    """Mean and deviation of each symbol's features; see the module.
 
-    def __init__(self, takes: Sequence[Take], rounds: int = ROUNDS) -> None:
+    Args:
+        durations: frames that each token lasts, as `align` gave them before; None finds them.
+    """
+
+    def __init__(self, takes: Sequence[Take], durations: Sequence[np.ndarray] | None = None) -> None:
         usable = [(features(mel), tokens % len(SYMBOLS)) for mel, tokens in takes if fits(mel, tokens)]
         every = np.concatenate([frames for frames, _ in usable])
         self.scale = every.mean(0), every.std(0) + 1e-6
@@ -39,10 +43,10 @@ class Aligner:
         spans = [
             np.diff(np.linspace(0, len(frames), len(symbols) + 1).round().astype(int)) for frames, symbols in usable
         ]
-        for _ in range(rounds):
+        for _ in range(0 if durations else ROUNDS):
             self._estimate(usable, spans)
             spans = [self._path(frames, symbols) for frames, symbols in usable]
-        self._estimate(usable, spans)
+        self._estimate(usable, [frames // STEP for frames in durations] if durations else spans)
 
     def _estimate(self, takes: list[tuple[Double, np.ndarray]], spans: list[np.ndarray]) -> None:
         of = np.concatenate([np.repeat(symbols, span) for (_, symbols), span in zip(takes, spans, strict=True)])
