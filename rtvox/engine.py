@@ -8,7 +8,7 @@ Threads, and what each may do:
 * a loading thread, one at a time (`loader.py`): reads, builds and warms a model beside the running one, then hands it
   over in `Mixer.pending`, and frees the old one.
 * the keeper thread (`keeper.py`): waits; when the device is lost, it closes and reopens it until that works.
-* a recorder's writer thread (`record.py`).
+* a recorder's writer thread (`record.py`), and one that speaks (`speech.py`), into a ring of samples each.
 * any other thread may call the public methods. They take the keeper's lock where they change who runs; `set` and
   `status` take none.
 
@@ -70,6 +70,8 @@ class Engine:
             channel: the input channel to take; None takes the mean of all.
             reserve_ms: more prefill than the arithmetic asks for, against a jittery machine.
         """
+        if device.realtime:
+            realtime.keep_large_apart()
         self.spec = spec or FeatureSpec()
         self.params = Params()
         self._channel, self._reserve_ms = channel, reserve_ms

@@ -14,19 +14,22 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from rtvox.chain import find_vocoder
-from rtvox.errors import ModelFileError
+from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import Array
 from rtvox.griffin_lim import GriffinLim
-from rtvox.manifest import SPEAKER, SPEECH_FRAMES, SPEECH_MEASURES
+from rtvox.manifest import RESYNTHESIS, SAMPLE_RATE, SPEAKER, SPEECH_FRAMES, SPEECH_MEASURES
 from rtvox.mel import MelInverse
 from rtvox.model_file import find_model, list_models, load_model, model_folders
 from rtvox.onnx_stage import OnnxStage
 from rtvox.phonemes import MAX_TOKENS, sentences
+from rtvox.pitch import REST_HZ
 from rtvox.providers import CPU
 from rtvox.stft import Synthesizer
 from rtvox.synthesis import wanted_synthesis
 
 LANGUAGE = "en-us"  # of a voice whose manifest names none
+LONGEST_S = 60.0  # of a sentence: a model that has not ended it by then never does
+PITCH_HZ = 60.0, 1500.0  # that vocoders take
 LOOK_AHEAD = 3  # frames of Griffin-Lim: nobody waits for a voice that answers nobody
 
 
@@ -56,12 +59,14 @@ class Speaker:
         self.name, self.hop, self._spec = file.manifest.name, file.manifest.features.hop, file.manifest.features
         self.language = file.manifest.domains[0] if file.manifest.domains else LANGUAGE
         self.synthesis = wanted_synthesis(file.manifest, settings)[0]
+        if self.synthesis not in RESYNTHESIS[SPEAKER]:
+            raise ParameterError(f"resynthesis={self.synthesis}: a voice needs {' or '.join(RESYNTHESIS[SPEAKER])}")
         self._stage = OnnxStage(file, CPU)
         for row in file.manifest.controls:
             self._stage.set_control(row.name, row.check(settings.pop(row.name, row.default)))
         self._tokens = np.zeros(MAX_TOKENS, np.float32)
         self._silence = np.full(self._spec.n_mels + SPEECH_MEASURES, math.log(self._spec.floor), np.float32)
-        self._silence[-SPEECH_MEASURES:] = math.log(200.0), 0.0, 0.0
+        self._silence[-SPEECH_MEASURES:] = math.log(REST_HZ), 0.0, 0.0
         self._vocoder: OnnxStage | None = None
         if self.synthesis == "vocoder":
             self._vocoder = OnnxStage(find_vocoder(file), CPU)
@@ -91,7 +96,7 @@ class Speaker:
         self._tokens[:] = 0.0
         self._tokens[: len(tokens)] = tokens
         self._stage.reset()
-        while True:
+        for _ in range(round(LONGEST_S * SAMPLE_RATE / self.hop / SPEECH_FRAMES)):
             for frame in self._stage.process(self._tokens).reshape(SPEECH_FRAMES, -1):
                 if frame[-1] < 0.5:
                     return
@@ -100,7 +105,7 @@ class Speaker:
     def _hop(self, frame: Array) -> Array:
         mel, (pitch, voicing, _) = frame[:-SPEECH_MEASURES], frame[-SPEECH_MEASURES:]
         if self._vocoder:
-            self._vocoder.told[:2] = math.exp(pitch), voicing
+            self._vocoder.told[:2] = min(max(np.exp(pitch), PITCH_HZ[0]), PITCH_HZ[1]), voicing
             return self._sound.process(self._vocoder.process(mel))
         return self._sound.process(self._inverse.process(mel))
 

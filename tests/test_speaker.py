@@ -172,6 +172,7 @@ class TestCommand:
             (["hello", "-o", "a.xyz"], 2, "unknown ending"),
             (["hello", "-o", "a.wav", "--voice", "somebody"], 3, "model 'somebody': not found"),
             (["hello", "-o", "a.wav", "--set", "speed=9"], 2, "speed=9"),
+            (["hello", "-o", "a.wav", "--set", "resynthesis=input-phase"], 2, "needs griffin-lim or vocoder"),
             (["hello", "--set", "speed=2"], 2, "holds for files"),
             (["hello " * 2000], 2, "too long for one message"),
         ],

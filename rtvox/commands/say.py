@@ -16,6 +16,8 @@ from pathlib import Path
 
 from rtvox.commands.options import add_models_dir
 
+ANSWER_S = 10.0  # a voice is loaded in one
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
@@ -77,7 +79,7 @@ def _to_engine(args: argparse.Namespace, text: str) -> int:
     port = PORT if args.osc_port is None else args.osc_port
     with OscClient("127.0.0.1", port) as client:
         try:
-            client.call("/rtvox/say", text, args.voice or "")
+            client.call("/rtvox/say", text, args.voice or "", timeout_s=ANSWER_S)
         except OscError as error:
             raise OscError(f"{error}; `rtvox live` starts an engine, -o FILE needs none") from None
     return 0
