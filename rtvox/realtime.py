@@ -1,6 +1,7 @@
 """What Python itself must do, and not do, while sound runs.
 
 `hold` and `release` bracket the time: no garbage collection, but for `collect`, and a switch interval far under a hop.
+`keep_large_apart` is for good: memory that does not grow with every model that comes and goes.
 Read next: `priority.py`, for what threads ask of the system; `engine.py` and `keeper.py`, the users of this.
 """
 
@@ -11,9 +12,14 @@ import ctypes
 import gc
 import sys
 import threading
+from functools import cache
+from typing import Any
 
 # Longest wait of the audio callback for the interpreter, when another thread computes in Python; the default is 5 ms.
 SWITCH_INTERVAL_S = 1e-4
+
+LARGE = 1 << 17  # bytes, malloc's own limit at first; nothing that sound needs per hop is as large
+_M_MMAP_THRESHOLD = -3  # malloc.h
 
 _lock = threading.Lock()
 _holders = 0
@@ -45,6 +51,18 @@ def release() -> None:
                 gc.enable()
 
 
+@cache
+def keep_large_apart() -> None:
+    """Have malloc (glibc's) map each large block by itself, so that freeing it gives it back. Before models are loaded.
+
+    Left alone, the limit grows with each large block that is freed, up to 32 MB; weights and buffers of models then lie
+    among small things that stay, and memory grows by what is between them.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # another libc
+            _c_library().mallopt(_M_MMAP_THRESHOLD, LARGE)
+
+
 def collect() -> None:
     """Free what refers to itself in a circle, as streams of sound systems do: while the sound is lost anyway.
 
@@ -53,4 +71,9 @@ def collect() -> None:
     gc.collect()
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # another libc
-            ctypes.CDLL(None).malloc_trim(0)
+            _c_library().malloc_trim(0)
+
+
+@cache  # each library object is garbage in a circle
+def _c_library() -> Any:
+    return ctypes.CDLL(None)

@@ -1,5 +1,8 @@
 """The time budget: one hop has 5.33 ms. Measured with a real clock, or for a minute as fast as it goes."""
 
+import platform
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from time import perf_counter
@@ -61,6 +64,31 @@ def test_a_minute_allocates_nothing_that_stays(full_model_path: Path, music: Arr
     assert player.engine.status().callbacks == (3 * RATE + 60 * RATE) // 128
     assert after - before < 64 * 1024
     assert peak - before < 2 * 1024 * 1024
+
+
+# What malloc maps apart, before and while 1 MB is held, after 8 MB were freed: that raises its limit.
+MAPPED = """
+import ctypes, sys
+import numpy as np
+from rtvox import realtime
+class Info(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "a", "b", "c", "mapped", "d", "e", "f", "g", "h")]
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Info
+if sys.argv[1] == "apart":
+    realtime.keep_large_apart()
+np.ones(1 << 20)
+before, block = libc.mallinfo2().mapped, np.ones(1 << 17)
+print(libc.mallinfo2().mapped - before >= block.nbytes)
+"""
+
+
+@pytest.mark.parametrize("how", ["apart", "as malloc likes"])
+def test_large_blocks_are_mapped_apart(how: str) -> None:
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("not glibc")
+    done = subprocess.run([sys.executable, "-c", MAPPED, how], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(how == "apart")
 
 
 def test_callback_is_short(music: Array) -> None:
