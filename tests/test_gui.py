@@ -487,6 +487,7 @@ def test_theme_and_geometry_are_kept(open_window: Open, qtbot: QtBot) -> None:
 
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (800, 600)])
 def test_it_fits(size: tuple[int, int], window: Window, qtbot: QtBot) -> None:
+    window.board.say.show()  # as where there is a voice
     for _ in range(2):  # the first step down puts presets above the transport, which frees room for the next
         window.resize(*size)
         qtbot.wait(50)
