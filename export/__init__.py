@@ -5,6 +5,7 @@
     recordings/library.py, pairs.py ──► recordings/clips.py                                 `prepare vocoder`
     recordings/made.py ──► recordings/library.py ──► recordings/duets.py                    `prepare accompany`
     recordings ──► recordings/phrases.py ──► recordings/domains.py                          `prepare timbre`
+    recordings, texts ──► recordings/forced.py ──► recordings/sentences.py                  `prepare say-kathleen`
     spectra.py ──► networks/ ──► losses.py ──► tasks/ ──► train.py ──► checkpoints.py       `train`
     to_onnx.py ──► verify.py ──► NAME.onnx ──► evaluate.py, evaluate_NAME.py, measures.py   `export`, `evaluate`
     frames ──► resynthesis.py ──► sound, for evaluations to listen to
