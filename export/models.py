@@ -16,6 +16,7 @@ from export.evaluate_timbre import evaluate_timbre
 from export.evaluate_vocoder import evaluate_vocoder
 from export.networks.accompany import Accompany
 from export.networks.isolate import Isolate
+from export.networks.magnitudes import Magnitudes
 from export.networks.say import Say
 from export.networks.scream import Scream
 from export.networks.streaming import FrameNetwork
@@ -29,7 +30,7 @@ from export.recordings.made import make
 from export.recordings.pairs import prepare_pairs, read_pairs
 from export.recordings.sentences import prepare_sentences
 from export.recordings.statistics import compare
-from export.tasks import accompany, isolate, say, scream, timbre, vocoder
+from export.tasks import accompany, isolate, magnitudes, say, scream, timbre, vocoder
 from export.train import Training
 from rtvox.errors import ParameterError
 from rtvox.features import FeatureSpec
@@ -71,13 +72,12 @@ def _prepare_timbre(recipe: Recipe, folders: Sequence[Path], cache: Path) -> Non
 
 
 MODELS = {
-    "accompany": Model(
-        Accompany, accompany.SPEC, accompany.AccompanyTraining, _prepare_library, evaluate_accompany
-    ),
+    "accompany": Model(Accompany, accompany.SPEC, accompany.AccompanyTraining, _prepare_library, evaluate_accompany),
     "isolate": Model(Isolate, isolate.SPEC, isolate.IsolateTraining, _prepare_library, evaluate_isolate),
     "say": Model(Say, say.SPEC, say.SayTraining, _prepare_say, evaluate_say),
     "scream": Model(Scream, scream.SPEC, scream.ScreamTraining, _prepare_scream, evaluate_scream),
     "timbre": Model(Timbre, timbre.SPEC, timbre.TimbreTraining, _prepare_timbre, evaluate_timbre),
+    "magnitudes": Model(Magnitudes, magnitudes.SPEC, magnitudes.MagnitudesTraining, _prepare_vocoder, evaluate_vocoder),
     "vocoder": Model(Vocoder, vocoder.SPEC, vocoder.VocoderTraining, _prepare_vocoder, evaluate_vocoder),
 }
 

@@ -1,7 +1,7 @@
 """To sound, as evaluations hear it: frames by librosa's Griffin-Lim or by a vocoder's file, voices by the live path.
 
 In: (T, M) log-mel, or (N,) samples of a voice. Out: (N,) samples, aligned with those they were made of. The live path
-runs in a process of its own, since nothing that runs live is imported here; the rest in the caller's thread. Read next:
+runs in a process of its own, since little that runs live is imported here; the rest in the caller's thread. Read next:
 `evaluate_scream.py`, `evaluate_vocoder.py`, `evaluate_timbre.py`.
 """
 
@@ -23,6 +23,7 @@ from export.spectra import overlap_add
 from export.verify import Graph
 from rtvox.errors import AudioFileError
 from rtvox.features import Array, FeatureSpec, mel_filterbank
+from rtvox.griffin_lim import GriffinLim
 from rtvox.model_file import ModelFile
 
 
@@ -43,14 +44,18 @@ def resynthesise(mel: Array, spec: FeatureSpec, iterations: int = 32) -> Array:
 
 
 def vocode_frames(vocoder: ModelFile, mel: Array, told: Mapping[str, Array]) -> Array:
-    """Turn (T, M) log-mel into samples aligned with those it was made of, frame by frame in onnxruntime.
+    """Turn (T, M) log-mel into samples aligned with those it was made of, frame by frame as they sound live.
 
     Args:
         told: (T,) measures by name, those that the vocoder asks for and perhaps others.
     """
     spectra = Graph(vocoder.data).run(mel, **{name: told[name] for name in vocoder.manifest.conditions})
-    sound = overlap_add(torch.from_numpy(spectra)[None], vocoder.manifest.features)[0].numpy()
-    return np.asarray(sound[vocoder.manifest.delay :])
+    if vocoder.manifest.resynthesis == "overlap-add":
+        sound = overlap_add(torch.from_numpy(spectra)[None], vocoder.manifest.features)[0].numpy()
+        return np.asarray(sound[vocoder.manifest.delay :])
+    griffin_lim = GriffinLim(vocoder.manifest.features)
+    hops = [griffin_lim.process(frame.view(np.complex64)[:, 0]).copy() for frame in spectra]
+    return np.concatenate(hops)[griffin_lim.delay :]
 
 
 def convert_live(sounds: Sequence[Array], model: str | Path, **settings: object) -> list[Array]:

@@ -24,8 +24,12 @@ def analyze(samples: Tensor, spec: FeatureSpec, step: int = 1) -> Tensor:
 
 def log_mel(samples: Tensor, spec: FeatureSpec) -> Tensor:
     """Turn (B, N) samples, N a multiple of hop, into (B, T, M) log-mel frames; frame t ends with hop t."""
-    filterbank = torch.tensor(mel_filterbank(spec), device=samples.device)
-    magnitude = torch.linalg.vector_norm(analyze(samples, spec), dim=-1)
+    return log_mel_of(torch.linalg.vector_norm(analyze(samples, spec), dim=-1), spec)
+
+
+def log_mel_of(magnitude: Tensor, spec: FeatureSpec) -> Tensor:
+    """Turn (B, T, K) magnitudes into (B, T, M) log-mel frames."""
+    filterbank = torch.tensor(mel_filterbank(spec), device=magnitude.device)
     return torch.log(torch.clamp_min(magnitude @ filterbank.T, spec.floor))
 
 

@@ -4,7 +4,7 @@ The data path, one hop of 256 samples (5.33 ms) at a time::
 
     mic -> callback -> Timeline -> gain, gate -> Analyzer -> OnnxStage -> Synthesizer
                                (mel: Analyzer -> LogMel -> OnnxStage -> MelInverse -> GriffinLim, or Synthesizer
-                                or Analyzer -> Listener -> LogMel -> OnnxStage -> OnnxStage (vocoder) -> Synthesizer)
+                                or Analyzer -> Listener -> LogMel -> OnnxStage -> OnnxStage (vocoder) -> GriffinLim)
         -> dry/wet, gain, limiter -> Timeline -> callback -> speaker, virtual device or file
 
 The files by job:

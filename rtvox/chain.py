@@ -17,7 +17,7 @@ from rtvox.features import MEL_SPEC, Array, FeatureSpec
 from rtvox.griffin_lim import GriffinLim
 from rtvox.levels import SAMPLE_RATE, SILENCE_DB, Delay, Ramp, amplitude
 from rtvox.listener import Listener
-from rtvox.manifest import SPEAKER, Manifest
+from rtvox.manifest import SPEAKER, VOCODER_LATE, Manifest
 from rtvox.mel import LogMel, MelInverse
 from rtvox.model_file import ModelFile, find_model, load_model
 from rtvox.onnx_stage import OnnxStage
@@ -177,7 +177,7 @@ def build_chain(
         stages, follow = _mel_stages(features, network, vocoder, synthesis)
     listeners = _listen(analyzer, network, vocoder)
     if listeners and vocoder and network and OCTAVE in {row.name for row in network.manifest.controls}:
-        follow = _move_pitch(listeners[0])
+        follow = _move_pitch(listeners[0], follow)
     return Chain(
         manifest.name if manifest else NO_MODEL,
         Pipeline([analyzer, *listeners, *stages]),
@@ -235,13 +235,14 @@ def _listen(analyzer: Analyzer, network: OnnxStage | None, vocoder: OnnxStage | 
     return [listener]
 
 
-def _move_pitch(listener: Listener) -> Callable[[Params], None]:
-    """Return what keeps the vocoder's pitch where the model's own control moves it."""
+def _move_pitch(listener: Listener, follow: Callable[[Params], None]) -> Callable[[Params], None]:
+    """Return what does as `follow`, and keeps the vocoder's pitch where the model's own control moves it."""
 
-    def follow(params: Params) -> None:
+    def both(params: Params) -> None:
+        follow(params)
         listener.octave = params.target(OCTAVE, listener.octave)
 
-    return follow
+    return both
 
 
 def _mel_stages(
@@ -250,10 +251,12 @@ def _mel_stages(
     """Return the mel path's stages after the analysis, and what makes them follow controls that need no others."""
     log_mel = LogMel(spec, network.delay // spec.hop if network else 0)
     stages: list[Stage] = [log_mel, *([network] if network else [])]
-    if vocoder:
-        return [*stages, vocoder, Synthesizer(spec, vocoder=True)], _ignore
     inverse = MelInverse(spec, log_mel.heard)
     kind, look_ahead = synthesis
+    if vocoder:
+        if vocoder.manifest.resynthesis == "overlap-add":
+            return [*stages, vocoder, Synthesizer(spec, vocoder=True)], _ignore
+        look_ahead = VOCODER_LATE + 1 - spec.n_fft // spec.hop
     if kind == "input-phase":
         inverse.use_input = True
         return [*stages, inverse, Synthesizer(spec)], _ignore
@@ -261,9 +264,9 @@ def _mel_stages(
 
     def follow(params: Params) -> None:
         griffin_lim.iterations = round(params["iterations"])
-        griffin_lim.use_phase = inverse.use_input = params["phase"] == 1.0
+        griffin_lim.use_phase = inverse.use_input = params["phase"] == 1.0 and not vocoder
 
-    return [*stages, inverse, griffin_lim], follow
+    return [*stages, vocoder or inverse, griffin_lim], follow
 
 
 def _ignore(_: Params) -> None: ...

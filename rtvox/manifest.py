@@ -25,7 +25,7 @@ from rtvox.pitch import CONDITIONS
 RESYNTHESIS = {
     "mask": ("istft",),
     "mel": ("griffin-lim", "input-phase", "vocoder"),
-    "vocoder": ("overlap-add",),
+    "vocoder": ("overlap-add", "griffin-lim"),  # of a network that makes phases, and of one that leaves them open
     "speaker": ("griffin-lim", "vocoder"),
 }
 SPEAKER = "speaker"  # the role of voices that speak text
@@ -35,7 +35,7 @@ MAX_N_MELS = 1024
 MAX_LOOK_AHEAD = 64  # frames
 SPEECH_FRAMES = 6  # that a speaker makes in one step: 32 ms
 SPEECH_MEASURES = 3  # of each beside log-mel: natural log of the pitch in Hz, voicing, 1 until the sentence has ended
-VOCODER_LOOK_AHEAD = 2  # frames: how far back the frames of all vocoders lie, so that models can state their delay
+VOCODER_LATE = 2  # hops by which the sound of all vocoders lags, so that models can state their delay
 MAX_ELEMENTS = 2**22  # of one tensor: 16 MiB
 MAX_GOLDEN_FRAMES = 4096
 
@@ -121,8 +121,8 @@ class Manifest:
         need(self.resynthesis in allowed, "resynthesis", self.resynthesis, f"one of {', '.join(allowed)}")
         need(0 <= self.look_ahead <= MAX_LOOK_AHEAD, "look_ahead", self.look_ahead, f"0 to {MAX_LOOK_AHEAD} frames")
         if self.role == "vocoder":
-            fits = self.look_ahead == VOCODER_LOOK_AHEAD
-            need(fits, "look_ahead", self.look_ahead, f"{VOCODER_LOOK_AHEAD} frames for role vocoder")
+            wanted = VOCODER_LATE if self.resynthesis == "overlap-add" else 0
+            need(self.look_ahead == wanted, "look_ahead", self.look_ahead, f"{wanted} frames for {self.resynthesis}")
         self._check_features()
         self._check_tensors()
         for control in self.controls:

@@ -67,15 +67,12 @@ class Speaker:
         self._tokens = np.zeros(MAX_TOKENS, np.float32)
         self._silence = np.full(self._spec.n_mels + SPEECH_MEASURES, math.log(self._spec.floor), np.float32)
         self._silence[-SPEECH_MEASURES:] = math.log(REST_HZ), 0.0, 0.0
-        self._vocoder: OnnxStage | None = None
-        if self.synthesis == "vocoder":
-            self._vocoder = OnnxStage(find_vocoder(file), CPU)
-            self._sound: Synthesizer | GriffinLim = Synthesizer(self._spec, vocoder=True)
-            self.delay = self._vocoder.delay
-        else:
-            self._inverse = MelInverse(self._spec, np.zeros(self._spec.n_bins, np.complex64))
-            self._sound = GriffinLim(self._spec, look_ahead=LOOK_AHEAD)
-            self.delay = self._sound.delay
+        self._vocoder = OnnxStage(find_vocoder(file), CPU) if self.synthesis == "vocoder" else None
+        self._inverse = MelInverse(self._spec, np.zeros(self._spec.n_bins, np.complex64))
+        self._sound: Synthesizer | GriffinLim = GriffinLim(self._spec, look_ahead=LOOK_AHEAD)
+        if self._vocoder and self._vocoder.manifest.resynthesis == "overlap-add":
+            self._sound = Synthesizer(self._spec, vocoder=True)
+        self.delay = self._sound.delay + (self._vocoder.delay if self._vocoder else 0)
 
     def say(self, text: str) -> Iterator[Array]:
         """Yield the hops (hop,) of a text, each valid until the next; sentences follow each other without a gap.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rtvox.manifest import VOCODER_LOOK_AHEAD, Manifest
+from rtvox.manifest import VOCODER_LATE, Manifest
 from rtvox.params import PARAMS, Switch
 
 STRUCTURAL = ("resynthesis", "look_ahead")  # controls that ask for other stages, with another delay: for another chain
@@ -43,7 +43,7 @@ def algorithmic_delay(manifest: Manifest) -> int:
     spec = manifest.features
     kind, look_ahead = wanted_synthesis(manifest, {})
     if manifest.role == "vocoder":
-        return spec.hop + manifest.delay
+        return spec.hop + VOCODER_LATE * spec.hop
     if kind == "vocoder":
-        return spec.hop + VOCODER_LOOK_AHEAD * spec.hop + manifest.delay
+        return spec.hop + VOCODER_LATE * spec.hop + manifest.delay
     return spec.n_synthesis + look_ahead * spec.hop + manifest.delay

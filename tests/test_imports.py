@@ -15,6 +15,7 @@ OPEN_TO_EXPORT = {
     "rtvox.errors",
     "rtvox.features",
     "rtvox.golden",
+    "rtvox.griffin_lim",  # what makes sound of a vocoder's magnitudes
     "rtvox.manifest",
     "rtvox.model_file",
     "rtvox.params",

@@ -145,7 +145,8 @@ TELL = "needs mel (1, 1, 128), and of pitch, voicing, loudness what is wanted, i
     [
         ({"features": FeatureSpec()}, "needs n_synthesis == n_fft, 4 or more hops, for role vocoder"),
         ({"resynthesis": "istft"}, "resynthesis='istft': needs one of overlap-add"),
-        ({"look_ahead": 1}, "look_ahead=1: needs 2 frames for role vocoder"),
+        ({"look_ahead": 1}, "look_ahead=1: needs 2 frames for overlap-add"),
+        ({"resynthesis": "griffin-lim"}, "look_ahead=2: needs 0 frames for griffin-lim"),
         ({"inputs": ()}, TELL),
         ({"inputs": tuple(TensorShape(name, (1,)) for name in ("voicing", "pitch"))}, TELL),
         ({"inputs": (TensorShape("mel", (1, 1, 128)), TensorShape("vowel", (1,)))}, TELL),
@@ -153,7 +154,10 @@ TELL = "needs mel (1, 1, 128), and of pitch, voicing, loudness what is wanted, i
         ({"outputs": (TensorShape("mel_out", (1, 1, 128)),)}, "needs spectrum_out (1, 1, 513, 2) alone"),
         ({"states": (TensorShape("a", (1,)), TensorShape("a", (1,)))}, "no name twice"),
     ],
-    ids=["framing", "resynthesis", "look-ahead", "no mel", "order", "unknown", "shape", "gives mel", "twice"],
+    ids=[
+        *("framing", "resynthesis", "look-ahead", "no look-ahead", "no mel"),
+        *("order", "unknown", "shape", "gives mel", "twice"),
+    ],
 )
 def test_what_a_vocoder_must_be(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelFileError) as caught:

@@ -21,8 +21,9 @@ import numpy as np
 from rtvox.chain import NO_MODEL, find_vocoder
 from rtvox.demo import read_clip
 from rtvox.engine import Engine
-from rtvox.features import Array, log_mel, vocoder_window
+from rtvox.features import Array, log_mel, log_mel_of_spectrum, vocoder_window
 from rtvox.file_device import FileDevice, PushDevice
+from rtvox.griffin_lim import GriffinLim
 from rtvox.model_file import ModelFile, find_model, load_model
 from rtvox.onnx_stage import OnnxStage
 from rtvox.params import PARAMS
@@ -49,6 +50,9 @@ def whole(blocks: Iterable[Array], converter: ModelFile | None, vocoder: ModelFi
     spec = vocoder.manifest.features
     networks = [OnnxStage(file, "cpu") for file in (converter, vocoder) if file]
     skip = sum(network.delay for network in networks)
+    griffin_lim = GriffinLim(spec) if vocoder.manifest.resynthesis == "griffin-lim" else None
+    if griffin_lim:
+        skip += griffin_lim.delay
     analyzer = Analyzer(spec)
     tracker = PitchTracker(analyzer)
     told = [np.array([REST_HZ, 0.0, QUIET_DB], np.float32)] * (converter.manifest.look_ahead if converter else 0)
@@ -57,15 +61,23 @@ def whole(blocks: Iterable[Array], converter: ModelFile | None, vocoder: ModelFi
         samples = np.concatenate([history, block])
         history = samples[len(block) :]
         frames = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft)[::HOP] * spec.analysis_window()
-        told += [tracker.process(analyzer.process(hop)).copy() for hop in block.reshape(-1, HOP)]
+        mel = log_mel(frames, spec)
+        for i, hop in enumerate(block.reshape(-1, HOP)):
+            spectrum = analyzer.process(hop)
+            told.append(tracker.process(spectrum).copy())
+            if griffin_lim:  # which makes much of the last bit
+                mel[i] = log_mel_of_spectrum(spectrum[None], spec)[0]
         out = np.concatenate([tail, np.zeros(len(block))])
-        for i, frame in enumerate(log_mel(frames, spec)):
+        for i, frame in enumerate(mel):
             if converter:
                 networks[0].told = told[-len(frames) + i]
                 frame = networks[0].process(frame)
             networks[-1].told = told[i]
             spectrum = networks[-1].process(frame)
-            out[i * HOP : i * HOP + spec.n_fft] += np.fft.irfft(spectrum, spec.n_fft) * vocoder_window(spec)
+            if griffin_lim:
+                out[i * HOP : (i + 1) * HOP] = griffin_lim.process(spectrum)
+            else:
+                out[i * HOP : i * HOP + spec.n_fft] += np.fft.irfft(spectrum, spec.n_fft) * vocoder_window(spec)
         del told[: len(frames)]
         tail = out[len(block) :]
         yield out[skip : len(block)].astype(np.float32)

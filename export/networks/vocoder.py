@@ -159,7 +159,7 @@ class Vocoder(FrameNetwork):
         """
         pitch_past, place, noise_place, pulse_past, noise_past = state
         hop, frames = self.spec.hop, pitch.shape[1]
-        pitch, pitch_past = _ahead(pitch, pitch_past)
+        pitch, pitch_past = ahead(pitch, pitch_past, AHEAD)
         step = torch.round(pitch * (STEPS_PER_TURN / self.spec.sample_rate)) / STEPS_PER_TURN
         advance = step * hop
         if frames == 1:
@@ -170,12 +170,12 @@ class Vocoder(FrameNetwork):
             begin, place = _part(ends - advance).float(), _part(ends[:, -1]).float()
         count, along = torch.floor(HIGHEST_HZ / pitch), step * torch.arange(hop, device=pitch.device)
         pulses = torch.cat([pulse_past, _pulse_train(begin + along, count)], 1)
-        ahead = _pulse_train(_part(begin + advance) + along, count)
+        rim = _pulse_train(_part(begin + advance) + along, count)
         white, noise_place = self.noise.draw(frames, noise_place)
         noise = torch.cat([noise_past, white * 3.0**0.5], 1)
         sounds = torch.stack(
             [
-                torch.cat([*(pulses[:, i : i + frames] for i in range(3)), ahead], -1),
+                torch.cat([*(pulses[:, i : i + frames] for i in range(3)), rim], -1),
                 torch.cat([noise[:, i : i + frames] for i in range(4)], -1),
             ],
             2,
@@ -186,8 +186,8 @@ class Vocoder(FrameNetwork):
         return (older + newer) @ self.cosines, (newer - older) @ self.sines, after
 
 
-def _ahead(pitch: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where (B, T, 1) pitch will be AHEAD hops later if it goes on gliding, and the next past.
+def ahead(pitch: Tensor, past: Tensor, hops: float) -> tuple[Tensor, Tensor]:
+    """Return where (B, T, 1) pitch will be so many hops later if it goes on gliding, and the next past.
 
     `past` (B, 2) is the pitch of the hop before, and how far it had come in that hop. Sums, products
     and choices only, which every machine rounds alike.
@@ -196,7 +196,7 @@ def _ahead(pitch: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
     glide = seen[:, 1:] - seen[:, :-1]
     glide = torch.where(glide.abs() < GLIDE * pitch, glide, torch.zeros_like(glide))
     glides = torch.cat([past[:, 1:, None], glide], 1)
-    later = pitch + 0.5 * AHEAD * (glides[:, 1:] + glides[:, :-1])
+    later = pitch + 0.5 * hops * (glides[:, 1:] + glides[:, :-1])
     return later, torch.cat([seen[:, -1], glides[:, -1]], 1)
 
 

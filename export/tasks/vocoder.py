@@ -17,6 +17,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from export.networks.discriminators import Discriminators
+from export.networks.streaming import FrameNetwork
 from export.networks.vocoder import Vocoder
 from export.recipe import Recipe
 from export.recordings.clips import Clip, read_clips
@@ -40,24 +41,48 @@ WEIGHTS = {"log": 1.0, "convergence": 0.5, "mel": 1.0, "deceive": 0.1, "feature"
 Item = tuple[Tensor, Tensor]
 
 
-class VocoderTraining(Training):
-    """The training step of `vocoder`. Two optimisers, stepped by hand: the network's, and the discriminators'."""
+class ClipTraining(Training):
+    """What trainings on stretches of recordings share; a task adds `training_step` and `losses`."""
 
-    network: Vocoder
-
-    def __init__(self, recipe: Recipe, cache: Path) -> None:
-        super().__init__(recipe, Vocoder(SPEC, **recipe.network))
-        self.automatic_optimization = False
-        self.discriminators = Discriminators()
+    def __init__(self, recipe: Recipe, cache: Path, network: FrameNetwork) -> None:
+        super().__init__(recipe, network)
         self.weights = recipe.clips.groups
         self.clips, held = read_clips(recipe.clips, cache)
         self.held = held[:: max(1, len(held) // HELD_CLIPS)]
+
+    def losses(self, batch: Item) -> dict[str, Tensor]:
+        """Return by name what is lost on items."""
+        raise NotImplementedError
 
     def stream(self, seed: int, rank: int, frame_step: int) -> torch.utils.data.IterableDataset[Item]:
         """Return endless items of (N,) samples, (T, 2) pitch and voicing."""
         if frame_step != 1:
             raise ParameterError(f"frame_step={frame_step}: a vocoder makes every frame; leave --frame-step out")
         return ClipStream(self.clips, self.weights, [seed, rank], OVERLAP + SETTLE + FRAMES)
+
+    @torch.no_grad()
+    def score(self) -> dict[str, float]:
+        """Return the losses on stretches that were held out."""
+        self.network.eval()
+        found: dict[str, list[float]] = {}
+        for clip in self.held:
+            samples, measures = clip.cut(0, min(HELD_FRAMES, len(clip.measures)))
+            item = torch.from_numpy(samples)[None].to(self.device), torch.from_numpy(measures)[None].to(self.device)
+            for name, loss in self.losses(item).items():
+                found.setdefault(f"held_{name}", []).append(float(loss))
+        self.network.train()
+        return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+class VocoderTraining(ClipTraining):
+    """The training step of `vocoder`. Two optimisers, stepped by hand: the network's, and the discriminators'."""
+
+    network: Vocoder
+
+    def __init__(self, recipe: Recipe, cache: Path) -> None:
+        super().__init__(recipe, cache, Vocoder(SPEC, **recipe.network))
+        self.automatic_optimization = False
+        self.discriminators = Discriminators()
 
     def configure_optimizers(self) -> Any:
         """Return the network's, with its schedule, and the discriminators'."""
@@ -68,7 +93,7 @@ class VocoderTraining(Training):
     def training_step(self, batch: Item, _: int) -> None:
         """Step on a batch of items."""
         optimizer, judges = self._optimizers()
-        made, target, losses = self.losses(batch)
+        made, target, losses = self.hear(batch)
         if self.global_step >= ADVERSARIAL_FROM:
             said = self.discriminators(target), self.discriminators(made.detach())
             losses["discriminator"] = discriminator_loss(*said)
@@ -86,7 +111,11 @@ class VocoderTraining(Training):
         schedule.step()
         self.log_dict(losses, prog_bar=True)
 
-    def losses(self, batch: Item) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def losses(self, batch: Item) -> dict[str, Tensor]:
+        """Return the spectral losses on items by name."""
+        return self.hear(batch)[2]
+
+    def hear(self, batch: Item) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return what the network makes of items, (B, N), the recordings it should be, and the spectral losses."""
         samples, measures = batch
         late = self.network.look_ahead
@@ -99,19 +128,6 @@ class VocoderTraining(Training):
         a, b = (log_mel(x, SPEC)[:, OVERLAP:] for x in (made, target))
         losses["mel"] = (a - b).abs().mean()
         return made, target, losses
-
-    @torch.no_grad()
-    def score(self) -> dict[str, float]:
-        """Return the spectral losses on stretches that were held out."""
-        self.network.eval()
-        found: dict[str, list[float]] = {}
-        for clip in self.held:
-            samples, measures = clip.cut(0, min(HELD_FRAMES, len(clip.measures)))
-            item = torch.from_numpy(samples)[None].to(self.device), torch.from_numpy(measures)[None].to(self.device)
-            for name, loss in self.losses(item)[2].items():
-                found.setdefault(f"held_{name}", []).append(float(loss))
-        self.network.train()
-        return {name: float(np.mean(values)) for name, values in found.items()}
 
     def _optimizers(self) -> tuple[LightningOptimizer, LightningOptimizer]:
         both = self.optimizers()
