@@ -3,7 +3,7 @@
 In: the spectrum of each hop at 48 kHz, and the samples that its `Analyzer` keeps. Out: (3,) float32, ordered as
 CONDITIONS: the fundamental in Hz, how voiced it is from 0 to 1, and the loudness in dB. No look-ahead: the window ends
 at the newest sample, as the mel frame's does, and its middle lies about where the mel frame's does. Runs in the
-converter thread, and in `export`, which trains on the same numbers. Pure numpy, 0.1 ms per hop on one core. Read next:
+converter thread, and in `export`, which trains on the same numbers. Pure numpy, 0.1 ms per live hop on one core. Read next:
 `listener.py`, the stage of the chain that runs it.
 """
 
@@ -66,7 +66,7 @@ class PitchTracker:
         newest = analyzer.history[-spec.hop - TAPS + 1 :]
         self._windows = np.lib.stride_tricks.sliding_window_view(newest, TAPS)[::HALVING]
         self._taps = _low_pass(spec.sample_rate)
-        self._weights = np.repeat(np.sqrt(_loudness_weights(spec)), 2)  # of real and imaginary parts
+        self._weights = np.repeat(np.sqrt(loudness_weights(spec)), 2)  # of real and imaginary parts
         self._weighted = np.zeros(2 * spec.n_bins, np.float32)
         # A lag's stretch begins at longest - lag, and so do the arrays that follow: longer lags come first.
         shortest, self._longest = int(self._rate / HIGH_HZ) - 1, int(np.ceil(self._rate / LOW_HZ)) + 1
@@ -175,7 +175,7 @@ def _low_pass(rate: int) -> Array:
     return np.asarray(taps, np.float32)
 
 
-def _loudness_weights(spec: FeatureSpec) -> Array:
+def loudness_weights(spec: FeatureSpec) -> Array:
     """Return (K,) such that the weighted sum of a frame's squared magnitudes is 1 for a full-scale sine at 1 kHz."""
     f2 = (np.arange(spec.n_bins) * spec.sample_rate / spec.n_fft) ** 2
     a = 12194.0**2 * f2**2 / (f2 + 20.6**2) / (f2 + 12194.0**2) / np.sqrt((f2 + 107.7**2) * (f2 + 737.9**2)) * 1.2589
