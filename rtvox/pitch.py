@@ -3,8 +3,8 @@
 In: the spectrum of each hop at 48 kHz, and the samples that its `Analyzer` keeps. Out: (3,) float32, ordered as
 CONDITIONS: the fundamental in Hz, how voiced it is from 0 to 1, and the loudness in dB. No look-ahead: the window ends
 at the newest sample, as the mel frame's does, and its middle lies about where the mel frame's does. Runs in the
-converter thread, and in `export`, which trains on the same numbers. Pure numpy, 0.1 ms per live hop on one core. Read next:
-`listener.py`, the stage of the chain that runs it.
+converter thread, and in `export`, which trains on the same numbers. Pure numpy, 0.1 ms per live hop on one core. Read
+next: `listener.py`, the stage of the chain that runs it.
 """
 
 from __future__ import annotations
