@@ -118,12 +118,23 @@ def test_morph_goes_from_one_domain_to_the_other(network: Timbre, frames: Array)
     violin, man = (run(network, frames, domain=float(i)) for i in (0, 1))
     assert np.abs(violin - man).max() > 0.1
     np.testing.assert_allclose(run(network, frames, domain=0.0, towards=1.0, morph=1.0), man, atol=1e-5)
-    np.testing.assert_allclose(run(network, frames, domain=0.0, towards=1.0, morph=0.5), (violin + man) / 2, atol=1e-5)
-    np.testing.assert_allclose(run(network, frames, domain=0.5), (violin + man) / 2, atol=1e-5)
+    middle = (violin + man) / 2
+    for between in (run(network, frames, domain=0.0, towards=1.0, morph=0.5), run(network, frames, domain=0.5)):
+        apart = between - middle  # a level: what lies between is as loud as either
+        np.testing.assert_allclose(apart - apart.mean(1, keepdims=True), 0.0, atol=1e-5)
 
 
 def test_an_octave_is_a_pitch_twice_as_high(network: Timbre, frames: Array) -> None:
     np.testing.assert_allclose(run(network, frames, octave=1.0), run(network, frames, pitch=440.0), atol=1e-5)
+
+
+def test_the_level_is_what_a_tracker_hears(network: Timbre) -> None:
+    sound = np.concatenate([tone(220.0, 0.5), 0.01 * tone(700.0, 0.5, 2.0)])
+    mel, told = mel_of(sound), track(sound)[:, 2]
+    away = torch.from_numpy(mel[None]) + torch.linspace(-2.0, 2.0, len(mel))[None, :, None]
+    again = network.level(away, torch.from_numpy(told[None, :, None]))[0].numpy()
+    loud = told > -60.0
+    assert np.abs(again - mel)[loud].max() < 0.15  # nat, 1.3 dB
 
 
 def test_dynamics_move_the_loudness(network: Timbre, frames: Array) -> None:

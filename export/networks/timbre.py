@@ -26,17 +26,19 @@ from export.networks.streaming import FrameNetwork, Generators, scan
 from export.networks.vae import Latent, draw
 from export.networks.vocoder import CausalBlock
 from rtvox.errors import ParameterError
-from rtvox.features import FeatureSpec, dct_basis, hz_from_mel, mel_from_hz
+from rtvox.features import Array, FeatureSpec, dct_basis, hz_from_mel, mel_filterbank, mel_from_hz
 from rtvox.params import Param
-from rtvox.pitch import CONDITIONS
+from rtvox.pitch import CONDITIONS, loudness_weights
 
 UNIT = 4.0  # nat, 35 dB: about the deviation of log-mel bands within a frame
 NAT = math.log(10.0) / 20.0  # of a decibel
 MIDDLE_HZ = 250.0  # pitch that networks see as 0
 REFERENCE_DB = -25.0  # loudness that `dynamics` leaves alone, about that of all training data
+LEVELLED_DB = 40.0  # by which a frame's level is set right, at most
 ASLEEP_DB, AWAKE_DB = -75.0, -60.0  # loudness of the input below which nothing sounds, and from which all does
 LOBE_HZ = 62.0  # width of a partial in a frame of 1024 samples under Hann's window
 GAP = 0.03  # between partials, in their own height
+LOUDEST = 10.0  # nat, as in the runtime: a full-scale sine reaches 2
 DRIFT = math.exp(-1.0 / 187.5)  # of the latent's random walk per frame: a second
 UNIFORM = 3.0**0.5  # deviation 1 from numbers between -1 and 1
 
@@ -103,6 +105,7 @@ class Timbre(FrameNetwork):
     conditions = CONDITIONS
     probe = -5.0, 2.0
     dct: Tensor
+    audible: Tensor
 
     def __init__(
         self,
@@ -120,6 +123,7 @@ class Timbre(FrameNetwork):
         self.spec, self.domains, self.controls = spec, tuple(domains), controls(domains)
         self.silence = math.log(spec.floor)
         self.register_buffer("dct", torch.tensor(dct_basis(spec.n_mfcc, spec.n_mels)), persistent=False)
+        self.register_buffer("audible", torch.tensor(_audible(spec)), persistent=False)
         self.partials = Partials(spec)
         self.listen = nn.Linear(spec.n_mfcc + 2, channels)
         self.encoder = nn.ModuleList([CausalBlock(channels, 2, time) for _ in range(blocks)])
@@ -164,6 +168,7 @@ class Timbre(FrameNetwork):
             made, states = self.speak(i, x, picture, played, [old[key] for key in self.own[name]])
             new |= dict(zip(self.own[name], states, strict=True))
             out = out + weight * made
+        out = self.level(out, played)
         awake = torch.clamp((loudness - ASLEEP_DB) / (AWAKE_DB - ASLEEP_DB), 0.0, 1.0)
         return torch.clamp_min(self.silence + awake * (out - self.silence), self.silence), [new[k] for k in self.states]
 
@@ -226,7 +231,13 @@ class Timbre(FrameNetwork):
                 own = [state[key][rows] for key in self.own[name]]
                 made, _ = self.speak(i, x[rows], picture[rows], loudness[rows], own)
                 mel = mel.index_copy(0, rows, made.to(mel.dtype))
-        return mel
+        return self.level(mel, loudness)
+
+    def level(self, mel: Tensor, loudness: Tensor) -> Tensor:
+        """Return (B, T, M) log-mel as loud as it is told, (B, T, 1) in dB: within 0.5 dB of what a tracker hears."""
+        power = torch.exp(2.0 * torch.clamp_max(mel, LOUDEST)) @ self.audible[:, None]
+        lack = loudness - torch.log(power + 1e-12) / (2.0 * NAT)
+        return torch.clamp_min(mel + NAT * torch.clamp(lack, -LEVELLED_DB, LEVELLED_DB), self.silence)
 
     def _perform(
         self, mean: Tensor, hold: Tensor, jitter: Tensor, drift: Tensor, old: dict[str, Tensor]
@@ -239,6 +250,14 @@ class Timbre(FrameNetwork):
         wander = _follow(torch.full_like(pushed, 1.0 - DRIFT), pushed / (1.0 - DRIFT), old["wander"])
         latent = held + jitter * UNIFORM * trembling + drift * 2.0 * wander
         return latent, {"held": held[:, -1], "wander": wander[:, -1], "chance": place}
+
+
+def _audible(spec: FeatureSpec) -> Array:
+    """Return (M,) such that the weighted sum of a frame's squared mel bands is its A-weighted power."""
+    bank = mel_filterbank(spec)
+    covered, reach = bank.sum(0), bank.sum(1)
+    share = bank / np.where(covered > 0.0, covered, 1.0)
+    return np.asarray(share @ loudness_weights(spec) / np.maximum(reach, 1e-9) ** 2, np.float32)
 
 
 def _follow(rate: Tensor, new: Tensor, state: Tensor) -> Tensor:
