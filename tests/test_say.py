@@ -15,7 +15,7 @@ from export.evaluate_say import edits, longest_run, mcd
 from export.networks.say import SPEED, Say, from_speech, to_speech
 from export.recordings.forced import Aligner, align_all
 from export.recordings.sentences import HELD, pitch_of, read_sentences, texts_of
-from export.tasks.say import SayTraining, SentenceStream
+from export.tasks.say import SayTraining, SentenceStream, duration_loss
 from export.to_onnx import cost
 from rtvox.features import MEL_SPEC, Array
 from rtvox.manifest import SPEECH_FRAMES
@@ -181,6 +181,17 @@ class TestPrepared:
         assert manifest.metrics["ended"] == 1.0
         assert float(manifest.metrics["speed"]) > 1.0
         assert {path.name for path in pictures.iterdir()} == {"tiny-voice.png", "tiny-voice-alignments.png"}
+
+
+def test_durations_are_right_on_average() -> None:
+    durations, length = torch.tensor([2.0, 2.0, 2.0, 30.0]), torch.tensor(1.0, requires_grad=True)
+    optimizer = torch.optim.SGD([length], 0.2)
+    for _ in range(100):
+        optimizer.zero_grad()
+        duration_loss(length.expand(4), durations).backward()
+        optimizer.step()
+    assert float(torch.exp(length.detach())) == pytest.approx(9.0, rel=0.01)
+    assert float(duration_loss(torch.log(durations), durations)) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_words_that_differ_are_counted() -> None:

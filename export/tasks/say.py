@@ -63,7 +63,7 @@ class SayTraining(Training):
         return torch.stack([weight * losses[name] for name, weight in WEIGHTS.items()]).sum()
 
     def losses(self, batch: Item) -> dict[str, Tensor]:
-        """Return what is wrong with frames before and after the post-net, and with durations: means of |difference|."""
+        """Return what is wrong with frames before and after the post-net, means of |difference|, and with durations."""
         tokens, durations, frames = batch
         network = self.network
         memory, length = network.encode(tokens)
@@ -81,7 +81,7 @@ class SayTraining(Training):
         return {
             "decoder": ((made - frames).abs() * weight).sum() / weight.sum(),
             "mel": ((smooth - frames).abs() * weight).sum() / weight.sum(),
-            "duration": (length - torch.log(durations.clamp_min(1.0))).abs()[there].mean(),
+            "duration": duration_loss(length[there], durations[there]),
         }
 
     @torch.no_grad()
@@ -91,6 +91,16 @@ class SayTraining(Training):
         found = [self.losses(self.collate([item])) for item in self.held]
         self.network.train()
         return {f"held_{name}": float(np.mean([float(f[name]) for f in found])) for name in WEIGHTS} if found else {}
+
+
+def duration_loss(length: Tensor, durations: Tensor) -> Tensor:
+    """Return the Poisson deviance of durations from exp(`length`), over their mean; 0 where they are equal.
+
+    Its optimum is the mean duration, so that sentences last as long as recorded ones; that of distances between
+    logarithms is nearer to the median, and speech comes out a fifth too short.
+    """
+    known = durations.clamp_min(1.0)
+    return (torch.exp(length) - known - known * (length - torch.log(known))).mean() / known.mean()
 
 
 def to_item(sentence: Sentence) -> Item:
