@@ -15,8 +15,8 @@ The files by job:
 * widgets: `controls` (Fader, Choice, Toggle, OscTip), `meter` (Meter, Ballistics), `spectrogram` (Spectrogram),
   `figures` (StateLamp, Figures, LatencyBar), `cards` (Cards: models), `banner` (Banner: faults and notes)
 * put together: `panels` (strips, faders, presets, transport; Binder ties them to the engine), `setup` (Setup: devices,
-  MIDI, looks), `history` (History: plots), `say` (SayLine), `board` (Board: all in its place), `learn` (Learner), `window` (Window: what
-  actions do), `__main__`
+  MIDI, looks), `history` (History: plots), `say` (SayLine), `board` (Board: all in its place), `learn` (Learner),
+  `window` (Window: what actions do), `__main__`
 
 It imports nothing of rtvox but `rtvox.params` and `rtvox.osc`. It is under the GPL, version 3 or later (LICENSE beside
 this file), as PyQt6 asks; the rest of rtvox is not.

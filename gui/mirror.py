@@ -85,8 +85,8 @@ class Mirror:
     def take(self, address: str, values: list[Value]) -> str:
         """Take in one message of state, lists or status; return the topic that has changed, or "".
 
-        Topics: model, models, controls, presets, voices, devices, record, status. Raises: IndexError, TypeError or ValueError
-        for values that are not as docs/osc.md says.
+        Topics: model, models, controls, presets, voices, devices, record, status. Raises: IndexError, TypeError or
+        ValueError for values that are not as docs/osc.md says.
         """
         what = address.removeprefix("/rtvox/")
         topic, _, rest = what.partition("/")
