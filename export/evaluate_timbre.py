@@ -168,7 +168,7 @@ def _clips(patterns: Sequence[str], folders: Sequence[Path], seed: int) -> list[
     if not files:
         raise ParameterError(f"{list(patterns)} in [measured]: no sound files; mend the recipe or give --data")
     order = np.random.default_rng(seed).permutation(len(files))[:CLIPS]
-    return [_loudest(level(read_mono(files[i][1]))) for i in order]
+    return [level(_loudest(read_mono(files[i][1]))) for i in order]
 
 
 def _loudest(sound: Array) -> Array:
