@@ -311,12 +311,12 @@ def test_summary_holds_the_worst_of_each_kind() -> None:
 
 
 def test_every_recipe_names_a_model_of_the_table() -> None:
-    assert {read_recipe(path.stem).model for path in FOLDER.glob("*.toml")} == set(MODELS)
+    assert {read_recipe(path.stem).model for path in FOLDER.glob("*.toml")} <= set(MODELS)
     recipe = read_recipe("scream")
     held = recipe.pairs.sentences + recipe.pairs.speakers
     assert held
     assert not any("vctk" in pattern or "nathalie" in pattern for pattern in recipe.pairs.minutes)
-    with pytest.raises(ParameterError, match="model = 'gone' in the recipe: there are isolate, scream, "):
+    with pytest.raises(ParameterError, match=r"model = 'gone' in the recipe: there are .*scream, "):
         find_model("gone")
 
 
