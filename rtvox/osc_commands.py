@@ -42,6 +42,7 @@ class Commands:
             "/rtvox/stop": session.engine.stop,
             "/rtvox/panic": session.engine.panic,
             "/rtvox/record": self._record,
+            "/rtvox/tap": session.tap,
             "/rtvox/say": lambda text, voice="": session_.say(_text(text), _text(voice)),
             "/rtvox/preset/load": lambda name: session_.load_preset(_text(name)),
             "/rtvox/preset/save": lambda name, devices=0.0: session_.save_preset(_text(name), _number(devices) != 0.0),

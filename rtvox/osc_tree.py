@@ -60,6 +60,12 @@ COMMANDS: tuple[Address, ...] = (
         "if into the microphone, when those before it are said. /rtvox/panic ends it.",
         True,
     ),
+    Address(
+        "/rtvox/tap",
+        "",
+        "A beat, tapped: two or more set the tempo of a model that has one (the control `tempo`); its bar begins with "
+        "the second. After a pause of 2 s they count anew.",
+    ),
     Address("/rtvox/preset/load", "s", "Take model, controls and (if it has them) devices from a preset.", True),
     Address(
         "/rtvox/preset/save", "s[f]", "Save model and controls under this name; with 1 after it, devices too.", True

@@ -28,6 +28,7 @@ from rtvox.params import Param, Params, find_param
 from rtvox.phonemes import check
 from rtvox.presets import DeviceChoice, Preset, PresetFolder
 from rtvox.report import CONVERTERS, find_models
+from rtvox.tap_tempo import TapTempo
 
 RECORDING_FORMATS = (".wav", ".flac")
 OpenDevice = Callable[[DeviceChoice], Device]
@@ -81,12 +82,26 @@ class Session:
         self.voices: tuple[str, ...] = ()
         self._seen: dict[Path, tuple[int, int]] | None = None  # time and size of the models' files
         self._presets: tuple[str, ...] = ()
+        self._taps = TapTempo()
         self.look_again()
 
     def set(self, name: str, value: float | str) -> None:
         """Ask for a value of a control; text may name a switch's choice. Raises: ParameterError."""
         param = find_param(name, self.engine.params.table)
         self.engine.set(name, param.parse(value) if isinstance(value, str) else _as_meant(param, value))
+
+    def tap(self) -> None:
+        """Take a beat: the first holds the bar of a model that has one, the next set `tempo` and let it run.
+
+        Raises: ParameterError if the model in use has no `tempo`.
+        """
+        table = self.engine.params.table
+        tempo = find_param("tempo", table)
+        bpm = self._taps.tap(time.monotonic())
+        if bpm:
+            self.engine.set("tempo", min(bpm, tempo.high))
+        if "downbeat" in table:
+            self.engine.set("downbeat", 0.0 if bpm else 1.0)
 
     def look_again(self) -> None:
         """See which models and presets there are now; models are read only if a file has changed."""
