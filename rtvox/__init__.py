@@ -29,8 +29,8 @@ The files by job:
   `host` (rows and streams), per sound system what is there and how it runs: `portaudio` and `portaudio_stream`,
   `pulse` and `pulse_stream`, `jack_host`; `rhythm` (in what bursts callbacks come), `virtual` (virtual microphones),
   `loopback` (the measurement)
-* steering it from elsewhere: `session` (an engine by name), `presets`, `file_names`; `osc` (OscClient, packets),
-  `osc_tree` (all addresses), `osc_commands` (what they do), `osc_server` and `osc_peers` (UDP, TCP), `osc_worker`,
+* steering it from elsewhere: `session` (an engine by name), `presets`, `file_names`, `tap_tempo`; `osc` (OscClient,
+  packets), `osc_tree` (all addresses), `osc_commands` (what they do), `osc_server` and `osc_peers` (UDP, TCP), `osc_worker`,
   `osc_notices`, `osc_query`
 * the command line: `__main__`, `commands`; what it calls: `convert`, `bench` and `survey` (measurements), `demo`,
   `report`, `patches` (examples for Pure Data and Max), `machine` (what this one is), `doctor`, `doctor_system` and
