@@ -30,8 +30,8 @@ The files by job:
   `pulse` and `pulse_stream`, `jack_host`; `rhythm` (in what bursts callbacks come), `virtual` (virtual microphones),
   `loopback` (the measurement)
 * steering it from elsewhere: `session` (an engine by name), `presets`, `file_names`, `tap_tempo`; `osc` (OscClient,
-  packets), `osc_tree` (all addresses), `osc_commands` (what they do), `osc_server` and `osc_peers` (UDP, TCP), `osc_worker`,
-  `osc_notices`, `osc_query`
+  packets), `osc_tree` (all addresses), `osc_commands` (what they do), `osc_server` and `osc_peers` (UDP, TCP),
+  `osc_worker`, `osc_notices`, `osc_query`
 * the command line: `__main__`, `commands`; what it calls: `convert`, `bench` and `survey` (measurements), `demo`,
   `report`, `patches` (examples for Pure Data and Max), `machine` (what this one is), `doctor`, `doctor_system` and
   `doctor_sound` (whether it is fit)
