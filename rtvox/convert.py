@@ -175,14 +175,17 @@ def sound_format(target: Path, subtype: str, source: tuple[str, str] = ("", ""))
 
 
 @contextmanager
-def write_sound(path: Path, rate: int, channels: int, container: str, subtype: str) -> Iterator[soundfile.SoundFile]:
+def write_sound(
+    path: Path, rate: int, channels: int, subtype: str, source: tuple[str, str] = ("", "")
+) -> Iterator[soundfile.SoundFile]:
     """Open a sound file for writing; it appears under `path` when the block ends well, and not at all otherwise.
 
-    Raises: AudioFileError.
+    `subtype` and `source`: as for `sound_format`. Raises: AudioFileError, ParameterError if the ending is unknown.
     """
     path = path.resolve()
     if path.exists() and not path.is_file():
         raise AudioFileError(f"{path}: is no ordinary file; name another OUT")
+    container, subtype = sound_format(path, subtype, source)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -201,8 +204,8 @@ def write_sound(path: Path, rate: int, channels: int, container: str, subtype: s
 @contextmanager
 def _writer(path: Path, like: soundfile.SoundFile) -> Iterator[soundfile.SoundFile]:
     """Open a file as `write_sound` does, of the rate, channels, format and titles of another."""
-    formats = sound_format(path, like.subtype, (Path(like.name).suffix, like.format))
-    with write_sound(path, like.samplerate, like.channels, *formats) as file:
+    source = Path(like.name).suffix, like.format
+    with write_sound(path, like.samplerate, like.channels, like.subtype, source) as file:
         for name, text in like.copy_metadata().items():
             with suppress(soundfile.SoundFileError):  # not every format has room for a title
                 setattr(file, name, text)

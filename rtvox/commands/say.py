@@ -16,6 +16,8 @@ from pathlib import Path
 
 from rtvox.commands.options import add_models_dir
 
+SAMPLES = "PCM_16"  # of a file, where its format has them
+
 ANSWER_S = 10.0  # a voice is loaded in one
 
 
@@ -57,11 +59,11 @@ def _to_file(args: argparse.Namespace, text: str) -> int:
     from rtvox.speaker import Speaker, find_voice
 
     check(text)
-    formats = sound_format(args.out, "PCM_16")
+    sound_format(args.out, SAMPLES)  # said before any work is done
     voice = find_voice(args.voice)
     rows = {row.name: row for row in read_manifest(voice).rows} | {"resynthesis": PARAMS["resynthesis"]}
     speaker = Speaker(str(voice), dict(parse_setting(setting, rows) for setting in args.settings))
-    with write_sound(args.out, SAMPLE_RATE, 1, *formats) as file:
+    with write_sound(args.out, SAMPLE_RATE, 1, SAMPLES) as file:
         for hop in speaker.say(text):
             file.write(hop)
         seconds = file.frames / SAMPLE_RATE
