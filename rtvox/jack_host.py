@@ -108,6 +108,7 @@ class JackStream:
         self.message = ""
         self._latency = 0
         self._asking = threading.Lock()  # no question after the graph is left: its memory goes with the last client
+        self._gone = False  # the server; no time to lose then: its memory goes as soon as another client comes
         self._leaving = 0  # the thread that leaves Python for good, by its number in the system
         self._stays = False  # and is called again all the same, as by PipeWire, which cancels no threads
         try:
@@ -194,15 +195,26 @@ class JackStream:
             yield found.max
 
     def close(self) -> None:
-        """Leave the graph, once no thread of JACK's is in Python: it cancels them wherever they are, lock and all."""
+        """Leave the graph while no thread of JACK's is in Python: it cancels them wherever they are, lock and all."""
         with self._asking:
             self.fault = self.fault or DeviceError("closed")
-        deadline = time.monotonic() + LEAVE_S
-        while not self._has_left() and time.monotonic() < deadline:
-            time.sleep(SETTLE_S / 4)
-        time.sleep(SETTLE_S)
+        if not self._gone:
+            deadline = time.monotonic() + LEAVE_S
+            while not self._has_left() and time.monotonic() < deadline:
+                time.sleep(SETTLE_S / 4)
+            time.sleep(SETTLE_S)
         self._client.deactivate()
+        if not self._gone:
+            self._hear_nothing()
+            time.sleep(SETTLE_S)
         self._client.close()
+
+    def _hear_nothing(self) -> None:
+        """Take our functions from JACK's second thread, which tells of xruns and the server's end until it is ended."""
+        library: Any = _library()
+        nothing = library._ffi.NULL
+        library._lib.jack_set_xrun_callback(self._client._ptr, nothing, nothing)
+        library._lib.jack_on_info_shutdown(self._client._ptr, nothing, nothing)
 
     def _has_left(self) -> bool:
         """Return whether the thread that was last in Python has ended; where threads cannot be seen, has said so."""
@@ -233,5 +245,5 @@ class JackStream:
         self.xruns += 1
 
     def _shut_down(self, _status: object, reason: str) -> None:
-        self._leaving = threading.get_native_id()
+        self._gone = True
         self.fault = DeviceError(f"{reason or 'JACK server is gone'}")
