@@ -157,7 +157,7 @@ def test_effects_keep_length_and_size(effect: Callable[..., Array], glottal: Arr
 
 
 def test_unknown_recipe_lists_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match="there are: .*isolate"):
+    with pytest.raises(ParameterError, match=r"there are: .*isolate"):
         read_recipe("isolat")
     (tmp_path / "bad.toml").write_text("name = 3\n")
     with pytest.raises(ParameterError, match=r"bad\.toml: not a recipe"):
