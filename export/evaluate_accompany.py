@@ -13,13 +13,12 @@ import numpy as np
 import torch
 
 from export.evaluate import show_spectrograms
-from export.evaluate_isolate import MINUTE, stream
+from export.evaluate_isolate import filtered, songs_held_out, stream
 from export.measures import frechet_distance
 from export.networks.accompany import Accompany
 from export.recipe import Recipe
-from export.recordings.library import RATE, Library, cut
-from export.spectra import analyze, mel_of, pad_late, synthesize
-from rtvox.errors import ParameterError
+from export.recordings.library import RATE, Library, song_in_parts
+from export.spectra import mel_of
 from rtvox.features import MEL_SPEC, Array
 
 HOP = MEL_SPEC.hop
@@ -33,13 +32,8 @@ def held_out_duet(library: Library, song: str) -> tuple[Array, Array]:
 
     Raises: ParameterError if the cache does not hold its voice.
     """
-    name = f"stems-{song}-vocals"
-    if name not in library["vocals"]:
-        known = ", ".join(library["vocals"]) or "nothing"
-        raise ParameterError(f"held-out song {song!r}: no {name} in group vocals of the cache, which holds {known}")
-    voice = cut(library["vocals"][name], 0, None)
-    stems = [array for name, array in library["stems"].items() if name.startswith(f"stems-{song}-")]
-    return voice, sum((cut(stem, 0, len(voice)) for stem in stems), start=np.zeros_like(voice))
+    voice, others = song_in_parts(library, "vocals", song)
+    return voice, sum(others, start=np.zeros_like(voice))
 
 
 @torch.no_grad()
@@ -47,15 +41,10 @@ def accompany(network: Accompany, voice: Array) -> Array:
     """Return the music (N,) alone that a network makes of a voice, aligned with it."""
     was_training = network.training
     network.eval()
-    spec, device = network.spec, network.head.weight.device
-    late = spec.n_synthesis - spec.hop
-    heard = torch.from_numpy(pad_late(voice, late, spec.hop)).to(device)
-    none, state, parts = torch.zeros(1, device=device), network.zero_state(), []
-    for spectrum in analyze(heard[None], spec).split(MINUTE // spec.hop, dim=1):
-        part, state = network(spectrum, none, none, none, none, state)
-        parts.append(part)
+    heard = torch.tensor(voice, device=network.head.weight.device)
+    made = filtered(network, heard, *[heard.new_zeros(1)] * len(network.controls))
     network.train(was_training)
-    return np.asarray(synthesize(torch.cat(parts, 1), spec)[0, late : late + len(voice)].cpu().numpy())
+    return np.asarray(made.cpu().numpy())
 
 
 def log_mel_distance(sound: Array, music: Array, voice: Array) -> float:
@@ -85,9 +74,7 @@ def evaluate_accompany(
     `folders` is what every kind of model is given; here the cache holds all that is measured on.
     Raises: ParameterError if there is no song to measure on, ModelFileError if the model cannot be used.
     """
-    songs = recipe.mix.hold_out
-    if not songs:
-        raise ParameterError("the recipe holds no song out; name one under hold_out in [mix]")
+    songs = songs_held_out(recipe)
     library, rows = Library(cache), list[dict[str, float]]()
     for song in songs:
         voice, music = held_out_duet(library, song)

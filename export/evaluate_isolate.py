@@ -15,9 +15,10 @@ from torch import Tensor
 
 from export.evaluate import show_spectrograms
 from export.losses import si_sdr
+from export.networks.band_unet import BandUNet
 from export.networks.isolate import Isolate
 from export.recipe import Recipe
-from export.recordings.library import RATE, Library, cut
+from export.recordings.library import RATE, Library, song_in_parts
 from export.spectra import analyze, pad_late, synthesize
 from export.verify import Graph
 from rtvox.errors import ParameterError
@@ -29,18 +30,20 @@ MINUTE = 60 * RATE  # samples
 ACTIVE_DB = -40.0  # a piece whose voice is quieter than this (mean square, re full scale) is not scored
 
 
+def songs_held_out(recipe: Recipe) -> tuple[str, ...]:
+    """Return the songs that a recipe keeps for measuring. Raises: ParameterError if there is none."""
+    if not recipe.mix.hold_out:
+        raise ParameterError("the recipe holds no song out; name one under hold_out in [mix]")
+    return recipe.mix.hold_out
+
+
 def held_out_song(library: Library, song: str) -> tuple[Array, Array]:
     """Return (N,) mix and voice of a held-out song, as its maker mixed it.
 
     Raises: ParameterError if the cache does not hold its voice.
     """
-    name = f"stems-{song}-vocals"
-    if name not in library["voice-song"]:
-        known = ", ".join(library["voice-song"]) or "nothing"
-        raise ParameterError(f"held-out song {song!r}: no {name} in group voice-song of the cache, which holds {known}")
-    voice = cut(library["voice-song"][name], 0, None)
-    stems = [array for name, array in library["stems"].items() if name.startswith(f"stems-{song}-")]
-    return sum((cut(stem, 0, len(voice)) for stem in stems), start=voice.copy()), voice
+    voice, others = song_in_parts(library, "voice-song", song)
+    return sum(others, start=voice.copy()), voice
 
 
 def active_pieces(mix: Array, voice: Array) -> list[slice]:
@@ -62,22 +65,22 @@ def improvement(network: Isolate, mix: Array, voice: Array) -> float:
     network.eval()
     device = network.head.weight.device
     m, v = (torch.tensor(signal, device=device) for signal in (mix, voice))
-    estimate = _filtered(m, network)
+    estimate = filtered(network, m, m.new_zeros(1))
     gains = [float(si_sdr(estimate[p], v[p]) - si_sdr(m[p], v[p])) for p in active_pieces(mix, voice)]
     network.train(was_training)
     return float(np.median(gains))
 
 
-def _filtered(mix: Tensor, network: Isolate) -> Tensor:
-    """Return the voice (N,) in a mix, aligned with it; a minute of spectra at a time fits into memory."""
+def filtered(network: BandUNet, sound: Tensor, *controls: Tensor) -> Tensor:
+    """Return what a network makes of a sound (N,), aligned with it; a minute of spectra at a time fits into memory."""
     spec = network.spec
     late = spec.n_synthesis - spec.hop
-    padded = torch.nn.functional.pad(mix, (0, late + -(len(mix) + late) % spec.hop))
+    padded = torch.nn.functional.pad(sound, (0, late + -(len(sound) + late) % spec.hop))
     state, parts = network.zero_state(), []
     for spectrum in analyze(padded[None], spec).split(MINUTE // spec.hop, dim=1):
-        part, state = network(spectrum, mix.new_zeros(1), state)
+        part, state = network(spectrum, *controls, state)
         parts.append(part)
-    return synthesize(torch.cat(parts, 1), spec)[0, late : late + len(mix)]
+    return synthesize(torch.cat(parts, 1), spec)[0, late : late + len(sound)]
 
 
 def stream(model: Path, mix: Array, **controls: float) -> Array:
@@ -105,9 +108,7 @@ def evaluate_isolate(
     `folders` is what every kind of model is given; here the cache holds all that is measured on.
     Raises: ParameterError if there is no song to measure on, ModelFileError if the model cannot be used.
     """
-    songs = recipe.mix.hold_out
-    if not songs:
-        raise ParameterError("the recipe holds no song out; name one under hold_out in [mix]")
+    songs = songs_held_out(recipe)
     library = Library(cache)
     mixes, voices, estimates = list[Array](), list[Array](), list[Array]()
     for song in songs:

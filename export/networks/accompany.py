@@ -15,6 +15,7 @@ patch discriminator); here on float spectra that stream, magnitude and phase as 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,16 +60,10 @@ class Accompany(BandUNet):
     offset: Tensor  # (K * TONES,), in turns: the phase at which a bin sees a tone of phase 0
     jumper: Tensor
 
-    def __init__(
-        self,
-        spec: FeatureSpec,
-        bands: int = 192,
-        channels: tuple[int, ...] = (32, 48, 80),
-        hidden: tuple[int, ...] = (0, 64, 128),
-        recurrent: int = 2,
-    ) -> None:
+    def __init__(self, spec: FeatureSpec, **sizes: Any) -> None:
+        """Args: sizes: of the U-Net, as `BandUNet` has them."""
         slowest = spec.hop / spec.sample_rate / 10.0  # memories of up to ten seconds keep a beat
-        super().__init__(spec, bands, channels, hidden, recurrent, inputs=SEEN + HINTS, outputs=MADE, slowest=slowest)
+        super().__init__(spec, **sizes, inputs=SEEN + HINTS, outputs=MADE, slowest=slowest)
         hz = LOW_HZ * 2.0 ** (np.arange(TONES) / 12.0)
         rate = np.round(hz * spec.hop / spec.sample_rate * TURN) % TURN
         self.register_buffer("tonics", _tonics(self.edges, spec), persistent=False)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from export.networks.band_unet import BandUNet
-from rtvox.features import FeatureSpec
 from rtvox.params import Param
 
 PART = Param("part", "", 0.0, 1.0, 0.0, 20.0, "From 0, the voice, over 0.5, the whole mix, to 1, the accompaniment.")
@@ -27,16 +26,6 @@ class Isolate(BandUNet):
     resynthesis = "istft"
     controls = (PART,)
     probe = 0.0, 1.0
-
-    def __init__(
-        self,
-        spec: FeatureSpec,
-        bands: int = 192,
-        channels: tuple[int, ...] = (32, 48, 80),
-        hidden: tuple[int, ...] = (0, 64, 128),
-        recurrent: int = 2,
-    ) -> None:
-        super().__init__(spec, bands, channels, hidden, recurrent)
 
     def forward(self, spectrum: Tensor, part: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Filter frames.

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from export.networks.mel_vocoder import CausalBlock
 from export.networks.streaming import FrameNetwork, Generators
-from export.networks.vocoder import CausalBlock
 from rtvox.features import Array, FeatureSpec
 from rtvox.manifest import SPEECH_FRAMES, SPEECH_MEASURES
 from rtvox.params import Param

@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from export.networks.mel_vocoder import CausalBlock
 from export.networks.streaming import FrameNetwork, Generators, scan
 from export.networks.vae import Latent, draw
-from export.networks.vocoder import CausalBlock
 from rtvox.errors import ParameterError
 from rtvox.features import Array, FeatureSpec, dct_basis, hz_from_mel, mel_filterbank, mel_from_hz
 from rtvox.params import Param

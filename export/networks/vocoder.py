@@ -18,57 +18,23 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from export.networks.streaming import FrameNetwork, Generators
-from rtvox.features import FeatureSpec, mel_filterbank
+from export.networks.mel_vocoder import MelVocoder, ahead, hiss, limited
+from export.networks.streaming import Generators
+from rtvox.features import FeatureSpec
 
-LOUDEST = 10.0  # natural log, as in the runtime: a full-scale sine reaches 2
-UNIT = 4.0  # nat, 35 dB: about the deviation of log-mel bands within a frame
-REACH = 3.0  # nat, 26 dB: what the gain may differ from what the mel asks for
 STEPS_PER_TURN = 2.0**20  # of a pulse's phase per sample: products with 256 and sums of turns stay exact in float32
 AHEAD = 1.5  # hops from the middle of what the tracker hears, 768 samples ago, to that of the pulses that are settled
-GLIDE = 0.03  # part of the pitch by which it moves within a hop at most: 50 cents; more is a jump, and not followed
 HIGHEST_HZ = 22000.0  # of a pulse train's harmonics
 FAINT = 0.15  # a band where the excitation is so far below white, between two harmonics, is not lifted further
-HISS_HZ = 5000.0  # above it even a vowel is half noise, says the prior
 
 
-class CausalBlock(nn.Module):
-    """ConvNeXt block on frames (B, T, C): depthwise convolution over this and older frames, then a small perceptron.
-
-    Normalised over the channels of a frame, never over time. Its state is the (k - 1, C) frames before.
-    Reference: Liu et al. 2022, "A ConvNet for the 2020s".
-    """
-
-    def __init__(self, channels: int, expand: int, time: int) -> None:
-        super().__init__()
-        self.state_shape = (time - 1, channels)
-        self.taps = nn.Conv1d(channels, channels, time, groups=channels)
-        self.norm = nn.LayerNorm(channels)
-        self.widen = nn.Linear(channels, expand * channels)
-        self.narrow = nn.Linear(expand * channels, channels)
-        self.scale = nn.Parameter(torch.full((channels,), 0.1))
-
-    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, T, C) to the same shape, and return the next state."""
-        seen = torch.cat([state, x], 1)
-        y = self.norm(self.taps(seen.transpose(1, 2)).transpose(1, 2))
-        y = self.narrow(nn.functional.gelu(self.widen(y)))
-        return x + self.scale * y, seen[:, -self.state_shape[0] :]
-
-
-class Vocoder(FrameNetwork):
+class Vocoder(MelVocoder):
     """The network; see `FrameNetwork`. Its spectra lie two frames back: the manifest's look-ahead."""
 
-    role = "vocoder"
     resynthesis = "overlap-add"
-    controls = ()
-    conditions = "pitch", "voicing"
     look_ahead = 2
-    probe = -7.0, 1.5
-    bank: Tensor
-    spread: Tensor
     hiss: Tensor
     faint: Tensor
     cosines: Tensor
@@ -76,26 +42,11 @@ class Vocoder(FrameNetwork):
     start: Tensor
 
     def __init__(self, spec: FeatureSpec, channels: int = 160, blocks: int = 4, expand: int = 2, time: int = 7) -> None:
-        super().__init__()
-        self.spec = spec
+        super().__init__(spec, 3, channels, blocks, expand, time)
         self.noise = Generators(spec.hop)
-        self.enter = nn.Linear(spec.n_mels + 3, channels)
-        self.blocks = nn.ModuleList([CausalBlock(channels, expand, time) for _ in range(blocks)])
-        self.norm = nn.LayerNorm(channels)
-        self.head = nn.Linear(channels, 3 * spec.n_bins)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
-        for name, values in _constants(spec).items():
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
-        self.states = [f"block_{i}" for i in range(blocks)] + [
-            "pitch_past",
-            "pulse_place",
-            "noise_place",
-            "pulse_past",
-            "noise_past",
-        ]
-        self.state_shapes = [(time - 1, channels)] * blocks
-        self.state_shapes += [(2,), (1,), (spec.hop,), (2, spec.hop), (3, spec.hop)]
+        self.keep(_constants(spec, self.bank.numpy()))
+        self.states = [*self.states, "pulse_place", "noise_place", "pulse_past", "noise_past"]
+        self.state_shapes = [*self.state_shapes, (1,), (spec.hop,), (2, spec.hop), (3, spec.hop)]
 
     def random_state(self, batch: int) -> list[Tensor]:
         """Return the state of a silent past whose pulse and noise begin anywhere: what training starts from."""
@@ -130,25 +81,18 @@ class Vocoder(FrameNetwork):
         (a, c), (b, d) = real.unbind(2), imaginary.unbind(2)
         a, b = along * a - across * b + (1.0 - part) * c, along * b + across * a + (1.0 - part) * d
         # What a band lacks of the mel's, all bins under it get.
-        energy = torch.clamp_min(torch.exp(torch.clamp_max(mel, LOUDEST)) - self.spec.floor * 1.0001, 0.0)
         heard = torch.sqrt(a * a + b * b + 1e-9) @ self.bank.T
-        lack = energy / torch.sqrt(heard * heard + self.faint)
+        lack = self.energy(mel) / torch.sqrt(heard * heard + self.faint)
         size = torch.exp(gain) * (lack @ self.spread.T)
         c, d = self.start
         return torch.stack([size * (a * c - b * d), size * (a * d + b * c)], -1)
 
     def voice(self, mel: Tensor, pitch: Tensor, voicing: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return (B, T, 3, K): gain in nat, part of the pulses (0 to 1), their phase; and the blocks' next states."""
-        loudness = torch.log(torch.exp(torch.clamp_max(mel, LOUDEST)).mean(-1, keepdim=True))
-        shape = torch.clamp_min((mel - loudness) / UNIT, -2.0)
-        x = self.enter(torch.cat([shape, loudness / UNIT + 1.0, torch.log2(pitch / 200.0), voicing], -1))
-        new = []
-        for block, before in zip(self.blocks, state, strict=True):
-            x, after = block(x, before)
-            new.append(after)
-        gain, part, phase = self.head(self.norm(x)).unflatten(-1, (3, self.spec.n_bins)).unbind(2)
+        made, new = self.listen(mel, pitch, voicing, state)
+        gain, part, phase = made.unbind(2)
         part = torch.sigmoid(part + 8.0 * (voicing - 0.4) - self.hiss)
-        return torch.stack([REACH * torch.tanh(gain / REACH), part, phase], 2), new
+        return torch.stack([limited(gain), part, phase], 2), new
 
     @torch.no_grad()
     def excite(self, pitch: Tensor, state: list[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -186,20 +130,6 @@ class Vocoder(FrameNetwork):
         return (older + newer) @ self.cosines, (newer - older) @ self.sines, after
 
 
-def ahead(pitch: Tensor, past: Tensor, hops: float) -> tuple[Tensor, Tensor]:
-    """Return where (B, T, 1) pitch will be so many hops later if it goes on gliding, and the next past.
-
-    `past` (B, 2) is the pitch of the hop before, and how far it had come in that hop. Sums, products
-    and choices only, which every machine rounds alike.
-    """
-    seen = torch.cat([past[:, :1, None], pitch], 1)
-    glide = seen[:, 1:] - seen[:, :-1]
-    glide = torch.where(glide.abs() < GLIDE * pitch, glide, torch.zeros_like(glide))
-    glides = torch.cat([past[:, 1:, None], glide], 1)
-    later = pitch + 0.5 * hops * (glides[:, 1:] + glides[:, :-1])
-    return later, torch.cat([seen[:, -1], glides[:, -1]], 1)
-
-
 def _part(turns: Tensor) -> Tensor:
     return turns - torch.floor(turns)
 
@@ -213,13 +143,9 @@ def _pulse_train(turns: Tensor, count: Tensor) -> Tensor:
     return (torch.sin(math.pi * many) / torch.sin(math.pi * away) - 1.0) * torch.rsqrt(2.0 * count)
 
 
-def _constants(spec: FeatureSpec) -> dict[str, np.ndarray]:
-    """Return the fixed linear maps of the network."""
+def _constants(spec: FeatureSpec, bank: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the fixed linear maps of the network that the mel's bank (M, K) does not say."""
     n_fft, k = spec.n_fft, np.arange(spec.n_bins)
-    bank = mel_filterbank(spec).astype(np.float64)
-    covered = bank.sum(0)
-    heard = np.flatnonzero(covered > 0.0)
-    nearest = heard[np.abs(k[:, None] - heard).argmin(1)]  # bins in no band, as 0 Hz, follow their neighbour
     # Mean magnitude of a white noise of unit power.
     level = math.sqrt(np.sum(spec.analysis_window().astype(np.float64) ** 2)) * math.sqrt(math.pi) / 2.0
     omega = 2.0 * np.pi * k / n_fft
@@ -227,10 +153,8 @@ def _constants(spec: FeatureSpec) -> dict[str, np.ndarray]:
     start = (n_fft - 1) / 2 - spec.hop  # from the second hop of the window, where the frame begins, to its middle
     window = spec.analysis_window()[: n_fft // 2, None].astype(np.float64)
     return {
-        "bank": bank,
-        "spread": (bank / np.where(covered > 0.0, covered, 1.0)).T[nearest],
-        "faint": (FAINT * level * bank.sum(1)) ** 2 + 1e-12,
-        "hiss": 3.0 / (1.0 + (HISS_HZ * n_fft / spec.sample_rate / np.maximum(k, 1)) ** 4),
+        "faint": (FAINT * level * bank.astype(np.float64).sum(1)) ** 2 + 1e-12,
+        "hiss": 3.0 * hiss(spec),
         "cosines": window * np.cos(np.outer(place, omega)),
         "sines": window * np.sin(np.outer(place, omega)),
         "start": np.stack([np.cos(omega * start), -np.sin(omega * start)]),

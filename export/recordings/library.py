@@ -124,6 +124,20 @@ class Library:
         return self.groups.get(group, {})
 
 
+def song_in_parts(library: Library, group: str, song: str) -> tuple[Array, list[Array]]:
+    """Return the voice (N,) of a song, which lies in `group`, and its other stems, as their maker mixed them.
+
+    Raises: ParameterError if the library does not hold its voice.
+    """
+    name = f"stems-{song}-vocals"
+    if name not in library[group]:
+        known = ", ".join(library[group]) or "nothing"
+        raise ParameterError(f"held-out song {song!r}: no {name} in group {group} of the cache, which holds {known}")
+    voice = cut(library[group][name], 0, None)
+    stems = [array for name, array in library["stems"].items() if name.startswith(f"stems-{song}-")]
+    return voice, [cut(stem, 0, len(voice)) for stem in stems]
+
+
 def cut(array: npt.NDArray[np.int16], start: int, length: int | None) -> Array:
     """Return (length,) float32 from `start` (None: to the end), with zeros where the recording does not reach."""
     length = len(array) - start if length is None else length

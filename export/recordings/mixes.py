@@ -16,6 +16,7 @@ import soxr
 import torch
 from torch import Tensor
 
+from export.recordings.drawing import worker_generator
 from export.recordings.library import RATE, Library, cut
 from export.recordings.production import colour, produce
 from rtvox.features import Array
@@ -156,7 +157,6 @@ class MixStream(torch.utils.data.IterableDataset[Tensor]):
 
     def __iter__(self) -> Iterator[Tensor]:
         """Draw without end."""
-        info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([self.seed, self.rank, info.id if info else 0])
+        rng = worker_generator([self.seed, self.rank])
         while True:
             yield self.view(*self.mixer.draw(rng))

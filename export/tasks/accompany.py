@@ -20,6 +20,7 @@ from export.networks.accompany import HINTS, MADE, Accompany
 from export.networks.band_unet import SEEN
 from export.networks.dcgan import Discriminator
 from export.recipe import Recipe
+from export.recordings.drawing import worker_generator
 from export.recordings.duets import Duet, Duets
 from export.recordings.library import RATE, Library
 from export.spectra import analyze
@@ -103,8 +104,7 @@ class DuetStream(torch.utils.data.IterableDataset[Tensor]):
 
     def __iter__(self) -> Iterator[Tensor]:
         """Draw without end."""
-        info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([*self.seed, info.id if info else 0])
+        rng = worker_generator(self.seed)
         while True:
             yield training_item(self.duets.draw_duet(rng), self.network)
 

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from export.networks.say import Say, from_speech
 from export.recipe import Recipe
+from export.recordings.drawing import worker_generator
 from export.recordings.sentences import Sentence, read_sentences
 from export.train import Training
 from rtvox.errors import ParameterError
@@ -120,8 +121,7 @@ class SentenceStream(torch.utils.data.IterableDataset[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Draw without end."""
-        info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([*self.seed, info.id if info else 0])
+        rng = worker_generator(self.seed)
         while True:
             drawn = rng.choice(len(self.items), size=POOL * self.batch)
             drawn = drawn[np.argsort([len(self.items[i][2]) for i in drawn])]

@@ -17,6 +17,7 @@ from export.losses import scream_losses
 from export.networks.scream import Scream
 from export.networks.vae import warm_up
 from export.recipe import Recipe
+from export.recordings.drawing import worker_generator
 from export.recordings.library import FULL_SCALE
 from export.recordings.pairs import Pair, read_pairs
 from export.spectra import log_mel
@@ -101,8 +102,7 @@ class PairStream(torch.utils.data.IterableDataset[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Draw without end."""
-        info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([*self.seed, info.id if info else 0])
+        rng = worker_generator(self.seed)
         silence = float(np.log(self.spec.floor))
         lengths = np.array([len(mel) for mel, _, _ in self.pairs], np.float64)
         while True:

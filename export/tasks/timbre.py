@@ -26,6 +26,7 @@ from export.networks.timbre import NAT, UNIT, Timbre
 from export.networks.vae import kl_divergence, warm_up
 from export.recipe import Recipe
 from export.recordings.domains import read_domains
+from export.recordings.drawing import worker_generator
 from export.tasks.timbre_board import show
 from export.train import Training
 from rtvox.errors import ParameterError
@@ -194,8 +195,7 @@ class DomainStream(torch.utils.data.IterableDataset[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Draw without end."""
-        info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([*self.seed, info.id if info else 0])
+        rng = worker_generator(self.seed)
         chances = [np.array([len(mel) for mel, _ in parts], np.float64) for parts in self.parts]
         silence = np.float32(math.log(SPEC.floor))
         while True:

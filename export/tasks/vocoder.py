@@ -21,6 +21,7 @@ from export.networks.streaming import FrameNetwork
 from export.networks.vocoder import Vocoder
 from export.recipe import Recipe
 from export.recordings.clips import Clip, read_clips
+from export.recordings.drawing import worker_generator
 from export.sound_losses import adversarial_losses, discriminator_loss, spectral_losses
 from export.spectra import log_mel, overlap_add
 from export.train import Training
@@ -149,8 +150,7 @@ class ClipStream(torch.utils.data.IterableDataset[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Draw without end."""
-        info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([*self.seed, info.id if info else 0])
+        rng = worker_generator(self.seed)
         while True:
             samples, measures = self._draw(rng)
             loudest = float(np.abs(samples).max())

@@ -52,13 +52,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     )
     add_models_dir(parser)
     add_provider(parser)
+    add_settings(parser, "set a control of rtvox or of the model (README.md lists them)")
+
+
+def add_settings(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --set; `what` begins its help."""
     parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="set a control of rtvox or of the model (README.md lists them); may be repeated",
+        "--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help=f"{what}; may be repeated"
     )
 
 

@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rtvox.commands.options import add_models_dir
+from rtvox.commands.options import add_models_dir, add_settings
 
 SAMPLES = "PCM_16"  # of a file, where its format has them
 
@@ -26,14 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", metavar="TEXT", help="what to say; - reads it from the standard input")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write a sound file (default: say it live)")
     parser.add_argument("--voice", metavar="NAME", help="a model of role speaker (default: the first there is)")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="set a control of the voice (speed), or resynthesis, of a file; may be repeated",
-    )
+    add_settings(parser, "set a control of the voice (speed), or resynthesis, of a file")
     add_models_dir(parser)
     parser.add_argument("--osc-port", type=int, metavar="N", help="where the engine listens (default: 9000)")
 

@@ -1,0 +1,127 @@
+"""MelVocoder: what networks that turn log-mel into a spectrum share: frames heard by causal blocks, beside a pitch.
+
+In: log-mel frames, pitch and voicing. Out: numbers for each bin, which the network at hand makes a spectrum of; the
+energy that each band asks for; and where the pitch will be by then. Runs in whichever thread calls it. Read next:
+`magnitudes.py` and `vocoder.py`.
+
+Sources: Liu et al. 2022, "A ConvNet for the 2020s", on frames as in Siuzdak 2024, "Vocos".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from export.networks.streaming import FrameNetwork
+from rtvox.features import FeatureSpec, mel_filterbank
+
+LOUDEST = 10.0  # natural log, as in the runtime: a full-scale sine reaches 2
+UNIT = 4.0  # nat, 35 dB: about the deviation of log-mel bands within a frame
+REACH = 3.0  # nat, 26 dB: what the gain may differ from what the mel asks for
+GLIDE = 0.03  # part of the pitch by which it moves within a hop at most: 50 cents; more is a jump, and not followed
+HISS_HZ = 5000.0  # above it even a vowel is half noise, says the prior
+
+
+class CausalBlock(nn.Module):
+    """ConvNeXt block on frames (B, T, C): depthwise convolution over this and older frames, then a small perceptron.
+
+    Normalised over the channels of a frame, never over time. Its state is the (k - 1, C) frames before.
+    Reference: Liu et al. 2022, "A ConvNet for the 2020s".
+    """
+
+    def __init__(self, channels: int, expand: int, time: int) -> None:
+        super().__init__()
+        self.state_shape = (time - 1, channels)
+        self.taps = nn.Conv1d(channels, channels, time, groups=channels)
+        self.norm = nn.LayerNorm(channels)
+        self.widen = nn.Linear(channels, expand * channels)
+        self.narrow = nn.Linear(expand * channels, channels)
+        self.scale = nn.Parameter(torch.full((channels,), 0.1))
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (B, T, C) to the same shape, and return the next state."""
+        seen = torch.cat([state, x], 1)
+        y = self.norm(self.taps(seen.transpose(1, 2)).transpose(1, 2))
+        y = self.narrow(nn.functional.gelu(self.widen(y)))
+        return x + self.scale * y, seen[:, -self.state_shape[0] :]
+
+
+class MelVocoder(FrameNetwork):
+    """The blocks; see `FrameNetwork`. Their states come first, then `pitch_past`; a network may add its own behind."""
+
+    role = "vocoder"
+    controls = ()
+    conditions = "pitch", "voicing"
+    probe = -7.0, 1.5
+    bank: Tensor
+    spread: Tensor
+
+    def __init__(self, spec: FeatureSpec, outputs: int, channels: int, blocks: int, expand: int, time: int) -> None:
+        """Args: outputs: numbers for each bin."""
+        super().__init__()
+        self.spec = spec
+        self.enter = nn.Linear(spec.n_mels + 3, channels)
+        self.blocks = nn.ModuleList([CausalBlock(channels, expand, time) for _ in range(blocks)])
+        self.norm = nn.LayerNorm(channels)
+        self.head = nn.Linear(channels, outputs * spec.n_bins)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+        self.keep(_bands(spec))
+        self.states = [*(f"block_{i}" for i in range(blocks)), "pitch_past"]
+        self.state_shapes = [*[(time - 1, channels)] * blocks, (2,)]
+
+    def keep(self, constants: dict[str, np.ndarray]) -> None:
+        """Hold fixed maps as float32 beside the weights, not among them."""
+        for name, values in constants.items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
+
+    def listen(self, mel: Tensor, pitch: Tensor, voicing: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return (B, T, outputs, K) of (B, T, M) log-mel, pitch and voicing (B, T, 1), and the blocks' next states."""
+        loudness = torch.log(torch.exp(torch.clamp_max(mel, LOUDEST)).mean(-1, keepdim=True))
+        shape = torch.clamp_min((mel - loudness) / UNIT, -2.0)
+        x = self.enter(torch.cat([shape, loudness / UNIT + 1.0, torch.log2(pitch / 200.0), voicing], -1))
+        new = []
+        for block, before in zip(self.blocks, state, strict=True):
+            x, after = block(x, before)
+            new.append(after)
+        made: Tensor = self.head(self.norm(x)).unflatten(-1, (-1, self.spec.n_bins))
+        return made, new
+
+    def energy(self, mel: Tensor) -> Tensor:
+        """Return what each band (B, T, M) asks for, as a magnitude; 0 at the mel's floor."""
+        return torch.clamp_min(torch.exp(torch.clamp_max(mel, LOUDEST)) - self.spec.floor * 1.0001, 0.0)
+
+
+def limited(gain: Tensor) -> Tensor:
+    """Return gains in nat that stay within REACH."""
+    return REACH * torch.tanh(gain / REACH)
+
+
+def ahead(pitch: Tensor, past: Tensor, hops: float) -> tuple[Tensor, Tensor]:
+    """Return where (B, T, 1) pitch will be so many hops later if it goes on gliding, and the next past.
+
+    `past` (B, 2) is the pitch of the hop before, and how far it had come in that hop. Sums, products
+    and choices only, which every machine rounds alike.
+    """
+    seen = torch.cat([past[:, :1, None], pitch], 1)
+    glide = seen[:, 1:] - seen[:, :-1]
+    glide = torch.where(glide.abs() < GLIDE * pitch, glide, torch.zeros_like(glide))
+    glides = torch.cat([past[:, 1:, None], glide], 1)
+    later = pitch + 0.5 * hops * (glides[:, 1:] + glides[:, :-1])
+    return later, torch.cat([seen[:, -1], glides[:, -1]], 1)
+
+
+def hiss(spec: FeatureSpec) -> np.ndarray:
+    """Return (K,) from 0, far below HISS_HZ, to 1, far above."""
+    k = np.arange(spec.n_bins)
+    return np.asarray(1.0 / (1.0 + (HISS_HZ * spec.n_fft / spec.sample_rate / np.maximum(k, 1)) ** 4))
+
+
+def _bands(spec: FeatureSpec) -> dict[str, np.ndarray]:
+    """Return the mel's bank (M, K), and (K, M), from which bands a bin gets what they lack."""
+    bank = mel_filterbank(spec).astype(np.float64)
+    covered = bank.sum(0)
+    heard = np.flatnonzero(covered > 0.0)
+    nearest = heard[np.abs(np.arange(spec.n_bins)[:, None] - heard).argmin(1)]  # bins in no band: as their neighbour
+    return {"bank": bank, "spread": (bank / np.where(covered > 0.0, covered, 1.0)).T[nearest]}
