@@ -24,21 +24,19 @@ from export.recipe import Recipe
 from export.recordings.forced import Aligner
 from export.recordings.library import RATE, read_mono
 from export.recordings.pairs import voice_files
-from export.recordings.sentences import HELD, Sentence, read_sentences, texts_of
+from export.recordings.sentences import HELD, read_sentences, texts_of
 from export.recordings.takes import make_take
 from export.resynthesis import resynthesise, vocode_frames
 from export.verify import Graph
 from rtvox.errors import ModelFileError
-from rtvox.features import Array, FeatureSpec, mfcc
+from rtvox.features import MEL_SPEC, Array, FeatureSpec, mfcc
 from rtvox.manifest import SPEECH_FRAMES, SPEECH_MEASURES
 from rtvox.model_file import ModelFile, load_model
-from rtvox.phonemes import MAX_TOKENS
+from rtvox.phonemes import MAX_TOKENS, sentences
 
-SENTENCES = 50
 LONGEST_STEPS = 1000  # 32 s: a sentence that has not ended then never does
 SURE = 99.0  # percentile: a phoneme that is less like itself than so many of the recordings' was not heard
 IN_A_ROW = 3  # phonemes that were not heard are a word
-PICTURES = 12  # sentences in the picture of alignments
 
 
 @dataclass(frozen=True)
@@ -69,39 +67,44 @@ def speak(file: ModelFile, tokens: np.ndarray) -> Spoken:
 
 
 def evaluate_say(recipe: Recipe, model: Path, folders: Sequence[Path], cache: Path, pictures: Path) -> dict[str, float]:
-    """Measure on one take of each held-out sentence; see the module.
+    """Measure on one take of each held-out sentence, and on the recipe's unseen texts; see the module.
 
-    `mcd_db`: mel-cepstral distance to the recording, after time warping; `ended`, `whole`: parts of the sentences that
-    ended, and in which no IN_A_ROW phonemes in a row are less like themselves than those of the recordings;
-    `alignment_ms`: median distance of where a phoneme begins from where it was to begin; `speed`: seconds of frames
-    made in a second; `word_error` and `word_error_recordings`: parts of the words that the recogniser got wrong.
+    Of the takes, `mcd_db`: mel-cepstral distance to the recording, after time warping; `word_error` and
+    `word_error_recordings`: parts of the words that the recogniser got wrong. Of both, `ended`, `whole`: parts of the
+    sentences that ended, and in which no IN_A_ROW phonemes in a row are less like themselves than those of the
+    recordings; `alignment_ms`: median distance of where a phoneme begins from where it was to begin; `speed`: seconds
+    of frames made in a second.
 
-    Raises: ModelFileError if the model cannot be used, ParameterError if nothing is prepared.
+    Raises: ModelFileError if the model cannot be used, ParameterError if nothing is prepared or a text cannot be said.
     """
     file = load_model(model)
     spec = file.manifest.features
-    held = list({tuple(s.tokens): s for s in read_sentences(cache, held=True)}.values())[:SENTENCES]
+    held = list({tuple(s.tokens): s for s in read_sentences(cache, held=True)}.values())
+    asked = {s.name: s.tokens for s in held}
+    for text in recipe.speech.unseen:
+        asked[text] = np.array([token for part in sentences(text, recipe.speech.language) for token in part])
     learned = read_sentences(cache)
     aligner = Aligner([(s.mel.astype(np.float32), s.tokens) for s in learned], [s.durations for s in learned])
-    spoken = [speak(file, s.tokens) for s in held]
+    spoken = {name: speak(file, tokens) for name, tokens in asked.items()}
     recorded = [aligner.align(s.mel.astype(np.float32), s.tokens)[1] for s in held]
-    made = [aligner.align(a.mel, s.tokens) for a, s in zip(spoken, held, strict=True)]
+    made = {name: aligner.align(a.mel, asked[name]) for name, a in spoken.items()}
     limit = np.percentile(np.concatenate(recorded), SURE)
-    off = [np.abs(np.cumsum(a.durations) - np.cumsum(spans))[:-1] for a, (spans, _) in zip(spoken, made, strict=True)]
-    _show_alignments(pictures / f"{recipe.name}-alignments.png", aligner, held, spoken)
+    off = [np.abs(np.cumsum(spoken[name].durations) - np.cumsum(spans))[:-1] for name, (spans, _) in made.items()]
+    _show_alignments(
+        pictures / f"{recipe.name}-alignments.png", {n: (a.durations, made[n][0]) for n, a in spoken.items()}
+    )
+    frames, seconds = (sum(part) for part in zip(*((len(a.mel), a.seconds) for a in spoken.values()), strict=True))
     figures = {
-        "mcd_db": float(
-            np.mean([mcd(s.mel.astype(np.float32), a.mel, spec) for s, a in zip(held, spoken, strict=True)])
-        ),
-        "ended": float(np.mean([a.ended for a in spoken])),
-        "whole": float(np.mean([longest_run(unlike > limit) < IN_A_ROW for _, unlike in made])),
+        "mcd_db": float(np.mean([mcd(s.mel.astype(np.float32), spoken[s.name].mel, spec) for s in held])),
+        "ended": float(np.mean([a.ended for a in spoken.values()])),
+        "whole": float(np.mean([longest_run(unlike > limit) < IN_A_ROW for _, unlike in made.values()])),
         "alignment_ms": 1000.0 * float(np.median(np.concatenate(off))) * spec.hop / RATE,
-        "speed": sum(len(a.mel) for a in spoken) * spec.hop / RATE / sum(a.seconds for a in spoken),
+        "speed": frames * spec.hop / RATE / seconds,
     }
     texts = _texts(recipe, folders)
     takes = {path.stem: path for _, path in voice_files(folders, recipe.speech.held)}
     names = [s.name.removeprefix(HELD) for s in held]
-    sounds = [sound_of(file, model.with_name("vocoder.onnx"), a) for a in spoken]
+    sounds = [sound_of(file, model.with_name("vocoder.onnx"), spoken[s.name]) for s in held]
     originals = [make_take(name, read_mono(takes[name])).samples for name in names if name in takes]
     if originals:
         show_spectrograms(pictures / f"{recipe.name}.png", {"recording": originals[0], "spoken": sounds[0]})
@@ -178,18 +181,18 @@ def _texts(recipe: Recipe, folders: Sequence[Path]) -> Mapping[str, str]:
     return {path.stem: text for folder in folders for path, text in texts_of(folder).items()}
 
 
-def _show_alignments(path: Path, aligner: Aligner, held: Sequence[Sentence], spoken: Sequence[Spoken]) -> None:
-    """Write a picture: of each sentence when its phonemes were to sound, and when they do, one above the other."""
+def _show_alignments(path: Path, alignments: Mapping[str, tuple[Array, np.ndarray]]) -> None:
+    """Write a picture: of each sentence when its phonemes were to sound, and when they do, as (L,) frames of each."""
     from matplotlib.figure import Figure  # slow to import
 
-    figure = Figure(figsize=(16, 10), layout="constrained")
-    axes = figure.subplots(3, PICTURES // 3).ravel()
-    for axis, sentence, a in zip(axes, held, spoken, strict=False):
-        spans, _ = aligner.align(a.mel, sentence.tokens)
-        hop_s = 256 / RATE
-        axis.step(np.cumsum(a.durations) * hop_s, np.arange(len(spans)), label="asked for")
-        axis.step(np.cumsum(spans) * hop_s, np.arange(len(spans)), label="heard")
-        axis.set(title=sentence.name, xlabel="s", ylabel="phoneme")
+    columns = 8
+    figure = Figure(figsize=(24, 2.2 * -(-len(alignments) // columns)), layout="constrained")
+    axes = figure.subplots(-(-len(alignments) // columns), columns, squeeze=False).ravel()
+    for axis, (name, spans) in zip(axes, alignments.items(), strict=False):
+        for frames, what in zip(spans, ("asked for", "heard"), strict=True):
+            axis.step(np.cumsum(frames) * MEL_SPEC.hop / RATE, np.arange(len(frames)), label=what)
+        axis.set_title(name[:32], fontsize=8)
     axes[0].legend()
+    axes[0].set(xlabel="s", ylabel="phoneme")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80)
+    figure.savefig(path, dpi=70)

@@ -27,7 +27,7 @@ from export.networks.streaming import FrameNetwork, Generators
 from rtvox.features import Array, FeatureSpec
 from rtvox.manifest import SPEECH_FRAMES, SPEECH_MEASURES
 from rtvox.params import Param
-from rtvox.phonemes import MAX_TOKENS, TOKENS
+from rtvox.phonemes import MAX_TOKENS, TOKENS, sentences
 
 SPEED = Param("speed", "", 0.5, 2.0, 1.0, 0.0, "How fast it speaks: 2 is twice as fast.")
 MEAN, DEVIATION = -6.0, 3.0  # of log-mel: what the network computes with
@@ -36,6 +36,10 @@ SHORTEST, LONGEST = 1.0, 150.0  # frames that a token may last: 0.8 s
 GRAIN = 16.0  # parts of a frame in which durations are counted
 SIGHTS = 3  # places within a step from which the decoder sees the tokens
 BLUR = 0.5, 0.5  # deviation of a token's Gaussian: part of its duration, and frames
+PROBE = (  # most sounds of English, and of many languages that read it their way
+    "The quick brown fox jumps over the lazy dog, while a boy measures the vague azure of a joyful choir, "
+    "and both thought that this would be the very thing you chose"
+)
 FIRST = 16.0  # of log-duration at the first step of training: e^2.8 frames
 
 
@@ -109,9 +113,10 @@ class Say(FrameNetwork):
         return torch.cat(out, 1), state
 
     def probes(self, frames: int) -> Array:
-        """Return (T, MAX_TOKENS): one sentence that nobody says, at every step."""
+        """Return (T, MAX_TOKENS): one sentence at every step. Raises: ParameterError if espeak-ng is not there."""
+        spoken = next(sentences(PROBE, self.domains[0]))
         tokens = np.zeros((frames, MAX_TOKENS), np.float32)
-        tokens[:, : MAX_TOKENS // 4] = np.random.default_rng(440).integers(1, TOKENS, MAX_TOKENS // 4)
+        tokens[:, : len(spoken)] = spoken
         return tokens
 
     def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -43,6 +43,7 @@ class SpeechRecipe:
     recordings: tuple[str, ...] = ()
     held: tuple[str, ...] = ()  # among them, never trained on
     language: str = "en-us"  # of espeak-ng
+    unseen: tuple[str, ...] = ()  # sentences that no take holds: the voice is measured on them, too
     longest_s: float = 12.0  # longer takes are passed over
 
 
