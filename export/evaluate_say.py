@@ -20,6 +20,7 @@ import soxr
 
 from export.evaluate import show_spectrograms
 from export.evaluate_vocoder import CEPSTRA, MCD_SCALE
+from export.measures import frechet_distance
 from export.recipe import Recipe
 from export.recordings.forced import Aligner
 from export.recordings.library import RATE, read_mono
@@ -27,6 +28,8 @@ from export.recordings.pairs import voice_files
 from export.recordings.sentences import HELD, read_sentences, texts_of
 from export.recordings.takes import make_take
 from export.resynthesis import resynthesise, vocode_frames
+from export.spectra import mel_of
+from export.timbre_measures import embed_all
 from export.verify import Graph
 from rtvox.errors import ModelFileError
 from rtvox.features import MEL_SPEC, Array, FeatureSpec, mfcc
@@ -73,7 +76,9 @@ def evaluate_say(recipe: Recipe, model: Path, folders: Sequence[Path], cache: Pa
     `word_error_recordings`: parts of the words that the recogniser got wrong. Of both, `ended`, `whole`: parts of the
     sentences that ended, and in which no IN_A_ROW phonemes in a row are less like themselves than those of the
     recordings; `alignment_ms`: median distance of where a phoneme begins from where it was to begin; `speed`: seconds
-    of frames made in a second.
+    of frames made in a second. With another speaker in the recipe, `speaker_part`: how far (Frechet distance of
+    `embed_all`) what is said is from the recordings, as a part of how far it is from those of the other;
+    `speaker_part_recordings`: the same of one half of the held takes, from the other half.
 
     Raises: ModelFileError if the model cannot be used, ParameterError if nothing is prepared or a text cannot be said.
     """
@@ -101,6 +106,10 @@ def evaluate_say(recipe: Recipe, model: Path, folders: Sequence[Path], cache: Pa
         "alignment_ms": 1000.0 * float(np.median(np.concatenate(off))) * spec.hop / RATE,
         "speed": frames * spec.hop / RATE / seconds,
     }
+    if others := [mel_of(read_mono(path)) for _, path in voice_files(folders, recipe.speech.other)]:
+        other, own, half = embed_all(others), [s.mel.astype(np.float32) for s in held], len(held) // 2
+        figures["speaker_part"] = _part(embed_all([a.mel for a in spoken.values()]), embed_all(own), other)
+        figures["speaker_part_recordings"] = _part(embed_all(own[:half]), embed_all(own[half:]), other)
     texts = _texts(recipe, folders)
     takes = {path.stem: path for _, path in voice_files(folders, recipe.speech.held)}
     names = [s.name.removeprefix(HELD) for s in held]
@@ -113,6 +122,10 @@ def evaluate_say(recipe: Recipe, model: Path, folders: Sequence[Path], cache: Pa
             if (found := word_error(heard, said)) is not None:
                 figures[what] = found
     return figures
+
+
+def _part(made: Array, own: Array, other: Array) -> float:
+    return frechet_distance(made, own) / frechet_distance(made, other)
 
 
 def sound_of(file: ModelFile, vocoder: Path, spoken: Spoken) -> Array:

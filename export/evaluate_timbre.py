@@ -25,7 +25,7 @@ from export.spectra import mel_of
 from export.tasks.timbre import middle_of
 from export.timbre_measures import (
     confusion,
-    embed,
+    embed_all,
     loudness_correlation,
     onset_distances_ms,
     pitch_kept,
@@ -63,7 +63,7 @@ def evaluate_timbre(
     table = {f"real {name}": _mels(unseen[name]) for name in names}
     figures, made = dict[str, float](), dict[tuple[str, str], list[Array]]()
     for i, name in enumerate(names):
-        target, trained = _cloud(_mels(unseen[name])), _cloud(_mels(parts[name]))
+        target, trained = embed_all(_mels(unseen[name])), embed_all(_mels(parts[name]))
         middle = middle_of(np.concatenate([part.frames()[1] for part in parts[name][:TRAINED]]))
         figures[f"{name}_called_right"] = called(classifier, _mels(unseen[name]), name)
         trip = round_trip(file, name, names[0 if i else 1], unseen[name][0])
@@ -75,12 +75,12 @@ def evaluate_timbre(
             kept = [pitch_kept(a, pitch_of(b), o) for a, b, o in zip(heard[kind], sounds, octaves, strict=True)]
             onsets = [ms for pair in pairs for ms in onset_distances_ms(*pair)]
             mels = table[f"{kind} as {name}"] = [mel_of(sound) for sound in sounds]
-            voice = frechet_distance(_cloud([mel_of(clip) for clip in clips]), target)
+            voice = frechet_distance(embed_all([mel_of(clip) for clip in clips]), target)
             figures |= {
                 f"{kind}_{name}_pitch_kept": sum(a for a, _ in kept) / max(1, sum(b for _, b in kept)),
                 f"{kind}_{name}_loudness": float(np.mean([loudness_correlation(*pair) for pair in pairs])),
                 f"{kind}_{name}_onset_ms": float(np.median(onsets)) if onsets else float("inf"),
-                f"{kind}_{name}_frechet_part": frechet_distance(_cloud(mels), target) / voice,
+                f"{kind}_{name}_frechet_part": frechet_distance(embed_all(mels), target) / voice,
                 f"{kind}_{name}_frechet_part_of_real": frechet_distance(trained, target) / voice,
                 f"{kind}_{name}_called": called(classifier, mels, name),
             }
@@ -140,10 +140,6 @@ def _through(file: ModelFile, mel: Array, told: Array, domain: str) -> tuple[Arr
         made.append(graph.run(mel[t : t + 1], **conditions))
         latents.append(graph.state("held"))
     return np.concatenate(made), np.concatenate(latents)
-
-
-def _cloud(mels: Sequence[Array]) -> Array:
-    return np.concatenate([embed(mel) for mel in mels])
 
 
 def called(classifier: Pipeline, mels: Sequence[Array], name: str) -> float:

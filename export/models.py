@@ -22,6 +22,7 @@ from export.networks.scream import Scream
 from export.networks.streaming import FrameNetwork
 from export.networks.timbre import Timbre
 from export.networks.vocoder import Vocoder
+from export.networks.waveglow import WaveGlow
 from export.recipe import Recipe
 from export.recordings.clips import prepare_clips
 from export.recordings.domains import prepare_domains
@@ -30,7 +31,7 @@ from export.recordings.made import make
 from export.recordings.pairs import prepare_pairs, read_pairs
 from export.recordings.sentences import prepare_sentences
 from export.recordings.statistics import compare
-from export.tasks import accompany, isolate, magnitudes, say, scream, timbre, vocoder
+from export.tasks import accompany, isolate, magnitudes, say, scream, timbre, vocoder, waveglow
 from export.train import Training
 from rtvox.errors import ParameterError
 from rtvox.features import FeatureSpec
@@ -79,6 +80,7 @@ MODELS = {
     "timbre": Model(Timbre, timbre.SPEC, timbre.TimbreTraining, _prepare_timbre, evaluate_timbre),
     "magnitudes": Model(Magnitudes, magnitudes.SPEC, magnitudes.MagnitudesTraining, _prepare_vocoder, evaluate_vocoder),
     "vocoder": Model(Vocoder, vocoder.SPEC, vocoder.VocoderTraining, _prepare_vocoder, evaluate_vocoder),
+    "waveglow": Model(WaveGlow, waveglow.SPEC, waveglow.WaveGlowTraining, _prepare_vocoder, evaluate_vocoder),
 }
 
 

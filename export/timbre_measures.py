@@ -86,6 +86,11 @@ def embed(mel: Array) -> Array:
     return np.asarray(np.concatenate([cepstra, slopes], 1)[level > level.max() - PAUSE_NAT], np.float32)
 
 
+def embed_all(mels: Sequence[Array]) -> Array:
+    """Return (T', 38) embeddings of several (T, M) log-mel."""
+    return np.concatenate([embed(mel) for mel in mels])
+
+
 def train_classifier(domains: Mapping[str, Sequence[Array]]) -> Pipeline:
     """Return a classifier of seconds, trained on real log-mel (T, M) of each domain."""
     rows = {name: np.concatenate([seconds(mel) for mel in mels]) for name, mels in domains.items()}

@@ -67,7 +67,7 @@ class MelVocoder(FrameNetwork):
         self.head = nn.Linear(channels, outputs * spec.n_bins)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
-        self.keep(_bands(spec))
+        self.keep(bands(spec))
         self.states = [*(f"block_{i}" for i in range(blocks)), "pitch_past"]
         self.state_shapes = [*[(time - 1, channels)] * blocks, (2,)]
 
@@ -118,7 +118,7 @@ def hiss(spec: FeatureSpec) -> np.ndarray:
     return np.asarray(1.0 / (1.0 + (HISS_HZ * spec.n_fft / spec.sample_rate / np.maximum(k, 1)) ** 4))
 
 
-def _bands(spec: FeatureSpec) -> dict[str, np.ndarray]:
+def bands(spec: FeatureSpec) -> dict[str, np.ndarray]:
     """Return the mel's bank (M, K), and (K, M), from which bands a bin gets what they lack."""
     bank = mel_filterbank(spec).astype(np.float64)
     covered = bank.sum(0)

@@ -43,6 +43,7 @@ class SpeechRecipe:
     recordings: tuple[str, ...] = ()
     held: tuple[str, ...] = ()  # among them, never trained on
     language: str = "en-us"  # of espeak-ng
+    other: tuple[str, ...] = ()  # another speaker, as who spoke before a clone's weights: what is said is told from
     unseen: tuple[str, ...] = ()  # sentences that no take holds: the voice is measured on them, too
     longest_s: float = 12.0  # longer takes are passed over
 

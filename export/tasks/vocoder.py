@@ -31,7 +31,7 @@ from rtvox.features import MEL_SPEC
 SPEC = MEL_SPEC
 OVERLAP = SPEC.n_fft // SPEC.hop - 1  # hops before a frame that it also sees
 SETTLE = 12  # frames at the beginning of an item that are not judged: the network has no past yet
-FRAMES = 144  # of an item that are heard, 0.77 s
+FRAMES = 144  # of an item that are judged, 0.77 s
 LEVELS_DB = -24.0, 6.0  # by which items are made louder
 QUIET = 1e-4  # rms below which a stretch is drawn again, mostly
 HELD_FRAMES = 750  # 4 s of each held-out recording are scored
@@ -43,7 +43,12 @@ Item = tuple[Tensor, Tensor]
 
 
 class ClipTraining(Training):
-    """What trainings on stretches of recordings share; a task adds `training_step` and `losses`."""
+    """What trainings on stretches of recordings share; a task adds `training_step` and `losses`.
+
+    `frames`: of an item that are judged.
+    """
+
+    frames = FRAMES
 
     def __init__(self, recipe: Recipe, cache: Path, network: FrameNetwork) -> None:
         super().__init__(recipe, network)
@@ -59,7 +64,7 @@ class ClipTraining(Training):
         """Return endless items of (N,) samples, (T, 2) pitch and voicing."""
         if frame_step != 1:
             raise ParameterError(f"frame_step={frame_step}: a vocoder makes every frame; leave --frame-step out")
-        return ClipStream(self.clips, self.weights, [seed, rank], OVERLAP + SETTLE + FRAMES)
+        return ClipStream(self.clips, self.weights, [seed, rank], OVERLAP + SETTLE + self.frames)
 
     @torch.no_grad()
     def score(self) -> dict[str, float]:
