@@ -1,14 +1,17 @@
 """Measure a vocoder by copy synthesis of recordings it never heard, beside Griffin-Lim from the same log-mel.
 
-Each held-out clip is made again by the model, frame by frame, by the live Griffin-Lim (`rtvox convert`, in a process of
-its own: nothing that runs live is imported here) and by librosa's with 100 iterations, and compared with itself. Out: a
-table per kind of sound, and a picture of one clip of each. Runs in the caller's thread. Read next: `measures.py`.
+Each held-out clip is made again by the model, frame by frame, by the one called `vocoder` that lies beside it (if that
+is another), by the live Griffin-Lim (`rtvox convert`, in a process of its own: nothing that runs live is imported here)
+and by librosa's with 100 iterations, and compared with itself. Out: a table per kind of sound, and a picture of one
+clip of each. Runs in the caller's thread. Read next: `measures.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,39 +54,47 @@ def evaluate_vocoder(
 ) -> dict[str, float]:
     """Print the table of copy synthesis, return the model's own figures of voices and what is worst, write pictures.
 
-    `folders` is what every kind of model is given; here what was held out lies in the cache.
-    Raises: ParameterError if there is nothing to measure on, ModelFileError if the model cannot be used.
+    Measured are the KINDS of which the recipe has a group. `load` of the table is the processor's time per second of
+    sound, of the live Griffin-Lim with the start of its process. `folders` is what every kind of model is given; here
+    what was held out lies in the cache.
+    Raises: ParameterError if there is nothing to measure on, ModelFileError if a model cannot be used.
     """
     file = load_model(model)
+    spec, beside = file.manifest.features, model.with_name("vocoder.onnx")
+    ways: dict[str, Callable[[list[Array]], list[Array]]] = {model.stem: partial(_by, file)}
+    if beside.exists():
+        ways.setdefault(beside.stem, partial(_by, load_model(beside)))
+    ways["live Griffin-Lim"] = partial(convert_live, model="none", resynthesis="griffin-lim")
+    ways[f"librosa {LIBROSA_ITERATIONS}"] = partial(_offline, spec)
     held = read_clips(recipe.clips, cache)[1]
-    figures: dict[str, dict[str, float]] = {}
-    originals = {kind: choose([clip for clip in held if clip.group in groups]) for kind, groups in KINDS.items()}
+    figures, own = dict[str, dict[str, float]](), dict[str, dict[str, float]]()
     for kind, groups in KINDS.items():
-        if not originals[kind]:
+        if not set(groups) & set(recipe.clips.groups):
+            continue
+        sounds = choose([clip for clip in held if clip.group in groups])
+        if not sounds:
             raise ParameterError(f"{cache}: nothing held out of {', '.join(groups)}; prepare more, or mend [clips]")
-    every = [sound for sounds in originals.values() for sound in sounds]
-    live = iter(convert_live(every, "none", resynthesis="griffin-lim"))
-    for kind, sounds in originals.items():
-        ways = {
-            "vocoder": [vocode(file, sound) for sound in sounds],
-            "live Griffin-Lim": [next(live) for _ in sounds],
-            f"librosa {LIBROSA_ITERATIONS}": [_offline(sound, file.manifest.features) for sound in sounds],
-        }
-        for way, copies in ways.items():
-            rows = [compare(a, b, file.manifest.features, kind == SPOKEN) for a, b in zip(sounds, copies, strict=True)]
-            figures[f"{kind}, {way}"] = {n: float(np.mean([r[n] for r in rows if n in r])) for n in _names(rows)}
-        shown = {"original": sounds[0]} | {way: copies[0] for way, copies in ways.items()}
+        shown = {"original": sounds[0]}
+        for way, copy in ways.items():
+            begin = sum(os.times()[:4])
+            copies = copy(sounds)
+            load = (sum(os.times()[:4]) - begin) * RATE / sum(map(len, sounds))
+            rows = [compare(a, b, spec, kind == SPOKEN) for a, b in zip(sounds, copies, strict=True)]
+            row = {n: float(np.mean([r[n] for r in rows if n in r])) for n in _names(rows)}
+            if way == model.stem:
+                own[kind] = row
+            figures[f"{kind}, {way}"] = row | {"load": load}
+            shown[way] = copies[0]
         show_spectrograms(pictures / f"{recipe.name}-{kind}.png", shown)
     print(table(figures))
     silence = vocode(file, np.zeros(2 * RATE, np.float32))
-    own = {kind: figures[f"{kind}, vocoder"] for kind in KINDS}
     others = {
         f"{kind}_{name}": value
         for kind, row in own.items()
         for name, value in row.items()
         if kind != SPOKEN and name in ("mel_distance", "pitch_cents")
     }
-    return own[SPOKEN] | others | {"silence_peak_db": float(20.0 * np.log10(np.abs(silence).max() + 1e-9))}
+    return own.get(SPOKEN, {}) | others | {"silence_peak_db": float(20.0 * np.log10(np.abs(silence).max() + 1e-9))}
 
 
 def choose(clips: Sequence[Clip]) -> list[Array]:
@@ -106,9 +117,14 @@ def vocode(file: ModelFile, sound: Array) -> Array:
     return vocode_frames(file, mel_of(padded, spec), told)[: len(sound)]
 
 
-def _offline(sound: Array, spec: FeatureSpec) -> Array:
-    mel = mel_of(pad_late(sound, spec.n_fft - spec.hop, spec.hop), spec)
-    return resynthesise(mel, spec, LIBROSA_ITERATIONS)[: len(sound)]
+def _by(file: ModelFile, sounds: Sequence[Array]) -> list[Array]:
+    return [vocode(file, sound) for sound in sounds]
+
+
+def _offline(spec: FeatureSpec, sounds: Sequence[Array]) -> list[Array]:
+    late = spec.n_fft - spec.hop
+    mels = [mel_of(pad_late(sound, late, spec.hop), spec) for sound in sounds]
+    return [resynthesise(mel, spec, LIBROSA_ITERATIONS)[: len(sound)] for mel, sound in zip(mels, sounds, strict=True)]
 
 
 def _names(rows: Iterable[Mapping[str, float]]) -> list[str]:

@@ -224,7 +224,7 @@ def test_prepare_train_export_and_evaluate(
 ) -> None:
     """From a folder of voices to a model file whose figures are measured, with the command line."""
     monkeypatch.setattr(task, "ADVERSARIAL_FROM", 1)
-    monkeypatch.setattr(task, "FRAMES", 60)
+    monkeypatch.setattr(task.ClipTraining, "frames", 60)
     for name, value in {"CLIPS": 1, "SECONDS": 1.5, "LIBROSA_ITERATIONS": 2}.items():
         monkeypatch.setattr(evaluate_vocoder, name, value)
     folder = tmp_path / "data" / "voice" / "anna"
@@ -253,7 +253,7 @@ def test_prepare_train_export_and_evaluate(
     )
     assert float(manifest.metrics["silence_peak_db"]) <= -80.0
     for kind in ("voice", "singing", "scream", "violin"):
-        assert all(f"| {kind}, {way} |" in printed for way in ("vocoder", "live Griffin-Lim", "librosa 2"))
+        assert all(f"| {kind}, {way} |" in printed for way in ("tiny-vocoder", "live Griffin-Lim", "librosa 2"))
         assert (tmp_path / "pictures" / f"tiny-vocoder-{kind}.png").stat().st_size > 10_000
     voice = speak(60, 1.2)
     assert vocode(load_model(model), voice).shape == voice.shape

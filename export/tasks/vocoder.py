@@ -31,7 +31,6 @@ from rtvox.features import MEL_SPEC
 SPEC = MEL_SPEC
 OVERLAP = SPEC.n_fft // SPEC.hop - 1  # hops before a frame that it also sees
 SETTLE = 12  # frames at the beginning of an item that are not judged: the network has no past yet
-FRAMES = 144  # of an item that are judged, 0.77 s
 LEVELS_DB = -24.0, 6.0  # by which items are made louder
 QUIET = 1e-4  # rms below which a stretch is drawn again, mostly
 HELD_FRAMES = 750  # 4 s of each held-out recording are scored
@@ -43,12 +42,9 @@ Item = tuple[Tensor, Tensor]
 
 
 class ClipTraining(Training):
-    """What trainings on stretches of recordings share; a task adds `training_step` and `losses`.
+    """What trainings on stretches of recordings share; a task adds `training_step` and `losses`."""
 
-    `frames`: of an item that are judged.
-    """
-
-    frames = FRAMES
+    frames = 144  # of an item that are judged, 0.77 s
 
     def __init__(self, recipe: Recipe, cache: Path, network: FrameNetwork) -> None:
         super().__init__(recipe, network)
