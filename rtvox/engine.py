@@ -71,7 +71,7 @@ class Engine:
             reserve_ms: more prefill than the arithmetic asks for, against a jittery machine.
         """
         if device.realtime:
-            realtime.keep_large_apart()
+            realtime.keep_memory_compact()
         self.spec = spec or FeatureSpec()
         self.params = Params()
         self._channel, self._reserve_ms = channel, reserve_ms

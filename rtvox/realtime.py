@@ -1,7 +1,7 @@
 """What Python itself must do, and not do, while sound runs.
 
 `hold` and `release` bracket the time: no garbage collection, but for `collect`, and a switch interval far under a hop.
-`keep_large_apart` is for good: memory that does not grow with every model that comes and goes.
+`keep_memory_compact` is for good: memory that does not grow with every model that comes and goes.
 Read next: `priority.py`, for what threads ask of the system; `engine.py` and `keeper.py`, the users of this.
 """
 
@@ -19,7 +19,7 @@ from typing import Any
 SWITCH_INTERVAL_S = 1e-4
 
 LARGE = 1 << 17  # bytes, malloc's own limit at first; nothing that sound needs per hop is as large
-_M_MMAP_THRESHOLD = -3  # malloc.h
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 
 _lock = threading.Lock()
 _holders = 0
@@ -52,15 +52,17 @@ def release() -> None:
 
 
 @cache
-def keep_large_apart() -> None:
-    """Have malloc (glibc's) map each large block by itself, so that freeing it gives it back. Before models are loaded.
+def keep_memory_compact() -> None:
+    """Have malloc (glibc's) leave no room between blocks, however often models come and go. Before they are loaded.
 
-    Left alone, the limit grows with each large block that is freed, up to 32 MB; weights and buffers of models then lie
-    among small things that stay, and memory grows by what is between them.
+    Each large block is mapped by itself, so that freeing it gives it back: left alone, the limit of that grows with
+    each large block that is freed, up to 32 MB. And all threads share one arena: left alone, loading threads get one
+    after the other, and what stays of a model in each of them holds on to the room of those that went.
     """
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # another libc
             _c_library().mallopt(_M_MMAP_THRESHOLD, LARGE)
+            _c_library().mallopt(_M_ARENA_MAX, 1)
 
 
 def collect() -> None:

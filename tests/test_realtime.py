@@ -76,7 +76,7 @@ class Info(ctypes.Structure):
 libc = ctypes.CDLL(None)
 libc.mallinfo2.restype = Info
 if sys.argv[1] == "apart":
-    realtime.keep_large_apart()
+    realtime.keep_memory_compact()
 np.ones(1 << 20)
 before, block = libc.mallinfo2().mapped, np.ones(1 << 17)
 print(libc.mallinfo2().mapped - before >= block.nbytes)
