@@ -33,12 +33,13 @@ from rtvox.model_file import ModelFile, load_model
 from rtvox.pitch import CONDITIONS, track
 
 KINDS = {
-    "voice": ("voice-spoken", "voice-crowd"),
+    "voice": ("voice-spoken",),
+    "crowd": ("voice-crowd",),
     "singing": ("voice-song", "voice-sung"),
     "scream": ("scream",),
     "violin": ("violin",),
 }
-SPOKEN = "voice"  # the kind that PESQ and STOI are made for
+SPOKEN = "voice", "crowd"  # the kinds that PESQ and STOI are made for
 CLIPS, SECONDS = 10, 3.0  # of each kind
 ACTIVE = 5.8  # nat, 50 dB: bands and bins this far below a clip's loudest are not compared
 QUIETEST_DB = -45.0  # rms of a clip that is worth measuring
@@ -79,7 +80,7 @@ def evaluate_vocoder(
             begin = sum(os.times()[:4])
             copies = copy(sounds)
             load = (sum(os.times()[:4]) - begin) * RATE / sum(map(len, sounds))
-            rows = [compare(a, b, spec, kind == SPOKEN) for a, b in zip(sounds, copies, strict=True)]
+            rows = [compare(a, b, spec, kind in SPOKEN) for a, b in zip(sounds, copies, strict=True)]
             row = {n: float(np.mean([r[n] for r in rows if n in r])) for n in _names(rows)}
             if way == model.stem:
                 own[kind] = row
@@ -92,9 +93,9 @@ def evaluate_vocoder(
         f"{kind}_{name}": value
         for kind, row in own.items()
         for name, value in row.items()
-        if kind != SPOKEN and name in ("mel_distance", "pitch_cents")
+        if kind != "voice" and name in ("pesq", "mel_distance", "pitch_cents")
     }
-    return own.get(SPOKEN, {}) | others | {"silence_peak_db": float(20.0 * np.log10(np.abs(silence).max() + 1e-9))}
+    return own.get("voice", {}) | others | {"silence_peak_db": float(20.0 * np.log10(np.abs(silence).max() + 1e-9))}
 
 
 def choose(clips: Sequence[Clip]) -> list[Array]:
