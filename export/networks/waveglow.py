@@ -6,8 +6,9 @@ exactly. So a recording can be turned back into the noise that would have made i
 likely as can be: no discriminator, no spectral loss, no pitch.
 
 Against the paper: every convolution sees the past only, so that a file of it streams and is proved as any other; the
-sound is pre-emphasised and as loud as its log-mel says before the first flow; mixing starts from a cosine transform and
-swaps of halves, not from random rotations; all channels leave at the end. It costs more than live sound can pay for on
+sound is pre-emphasised and as loud as its log-mel says before the first flow; the two mixes next to it start as a
+cosine transform and a swap of halves, which couplings can colour at once, and the others as random rotations; all
+channels leave at the end. It costs more than live sound can pay for on
 a small machine; `rtvox say` and `rtvox convert` can wait for it. Runs in whichever thread calls it. Read next:
 `../tasks/waveglow.py`, which trains it.
 
@@ -96,6 +97,7 @@ class WaveGlow(FrameNetwork):
 
         Args:
             group: samples that are one step of the flows; a divisor of the hop, even.
+            flows: two or more.
             told: channels of what log-mel tells each step.
             sigma: deviation of the noise that sound is made of, for which 1 is trained: less is calmer.
         """
@@ -103,8 +105,8 @@ class WaveGlow(FrameNetwork):
         self.spec, self.group, self.sigma = spec, group, sigma
         self.hint = nn.Conv1d(spec.n_mels + 1, told * spec.hop // group, SEEN)  # upsamples as it convolves
         self.flows = nn.ModuleList(Coupling(group // 2, told, channels, layers) for _ in range(flows))
-        swap = torch.eye(group).roll(group // 2, 0)
-        self.mixes = nn.ParameterList([swap.clone() for _ in range(flows - 1)] + [_cosine_transform(group).T.clone()])
+        self.mixes = nn.ParameterList(nn.init.orthogonal_(torch.empty(group, group)) for _ in range(flows - 2))
+        self.mixes.extend([torch.eye(group).roll(group // 2, 0), _cosine_transform(group).T.contiguous()])
         self.noise = Generators(spec.hop)
         for name, values in _constants(spec).items():
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
