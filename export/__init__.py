@@ -3,7 +3,7 @@
     recordings ──► recordings/made.py ──► recordings/library.py ──► recordings/mixes.py     `prepare isolate`
     recordings ──► recordings/screams.py, own_pairs.py, align.py ──► recordings/pairs.py    `prepare scream`
     recordings/library.py, pairs.py ──► recordings/clips.py                                 `prepare vocoder`
-    recordings/made.py ──► recordings/library.py ──► recordings/duets.py                    `prepare accompany`
+    recordings/made.py ──► recordings/library.py ──► recordings/beat.py, duets.py           `prepare accompany`
     recordings ──► recordings/phrases.py ──► recordings/domains.py                          `prepare timbre`
     recordings, texts ──► recordings/forced.py ──► recordings/sentences.py                  `prepare say-kathleen`
     spectra.py ──► networks/ ──► losses.py ──► tasks/ ──► train.py ──► checkpoints.py       `train`

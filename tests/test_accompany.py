@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from export.__main__ import main
-from export.evaluate_accompany import log_mel_distance, seconds_db
-from export.networks.accompany import CONTROLS, FALL, HINTS, JUMPERS, KEYS, MADE, TONES, Accompany
+from export.evaluate_accompany import beat_strength, in_key, log_mel_distance, seconds_db
+from export.networks.accompany import CONTROLS, FALL, HANDS, HINTS, JUMPERS, MADE, MODES, TONES, Accompany
 from export.networks.band_unet import SEEN
 from export.recipe import read_recipe
+from export.recordings.beat import find_beat
 from export.recordings.duets import Duet, Duets
 from export.recordings.library import RATE, Library
 from export.recordings.mixes import MixRecipe
-from export.recordings.songs import compose
-from export.spectra import analyze
-from export.tasks.accompany import AccompanyTraining, training_item
+from export.recordings.songs import KEYS, compose
+from export.spectra import analyze, synthesize
+from export.tasks.accompany import REUSED, AccompanyTraining, moments_apart, training_item
 from export.to_onnx import cost, to_graph
 from export.verify import ALLOWED, verify
 from rtvox.errors import ParameterError
@@ -61,6 +62,7 @@ def network() -> Accompany:
     net = Accompany(SPEC, channels=(4, 6, 8), hidden=(0, 4, 8), recurrent=1).eval()
     for parameter in net.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
+    net.begin_with(torch.full((net.bands,), 0.5), torch.full((net.bands,), 0.3))
     return net
 
 
@@ -128,10 +130,21 @@ class TestNetwork:
     def test_hints_are_silent_where_none_is_given(self, network: Accompany) -> None:
         none = torch.zeros(1, 5, 1)
         assert not network.hints(none + 1.3, none, none).any()
-        tonics = network.hints(none, none, none + KEYS.index("A") + 1.0)[0, 4, 0]
-        bin_of_440 = round(440.0 * SPEC.n_fft / SPEC.sample_rate)
-        assert tonics[bin_of_440] > 0.5
-        assert tonics[round(bin_of_440 * 2 ** (6 / 12))] == 0.0
+        tonics, scale = network.hints(none, none, none + KEYS.index("A") + 13.0)[0, HANDS:, 0]
+        a, c, eb = (round(880.0 * 2 ** (up / 12) * SPEC.n_fft / SPEC.sample_rate) for up in (0, 3, 6))
+        assert tonics[a] > 0.5
+        assert tonics[c] == tonics[eb] == 0.0
+        assert scale[c] > 0.5 > 0.1 > scale[eb]
+
+    def test_keeps_to_the_key_that_is_set(self, network: Accompany, voice: Tensor) -> None:
+        """Tones alone, without noise: what they are is the bank's affair, whatever the weights say."""
+        split = network.split
+        network.split = lambda made: (split(made)[0], 0.0 * made[:, 1], split(made)[2])  # type: ignore[method-assign]
+        key = float(KEYS.index("Eb") + 1 + 12 * MODES.index("minor"))
+        free, kept = (
+            in_key(synthesize(run(network, voice, {"voice": 0.0, "key": k}), SPEC)[0].numpy(), key) for k in (0.0, key)
+        )
+        assert kept > 0.9 > 0.7 > free
 
     def test_a_tone_is_wanted_as_a_tone_and_noise_as_noise(self, network: Accompany, noise: Array) -> None:
         hz = 1010.0
@@ -151,7 +164,9 @@ class TestNetwork:
         spectra = analyze(torch.from_numpy(tone)[None], SPEC)
         wanted = network.wanted(spectra)
         network.split = lambda made: tuple(made.unbind(1))  # type: ignore[method-assign,return-value,assignment]
-        music, _, _ = network.sound(wanted, torch.ones(1, 1, 1), torch.zeros(1, TONES), torch.zeros(1, JUMPERS))
+        music, _, _ = network.sound(
+            wanted, torch.ones(1, 1, 1), torch.zeros(1), torch.zeros(1, TONES), torch.zeros(1, JUMPERS)
+        )
         band = round(hz * SPEC.n_fft / SPEC.sample_rate)
         made, real = (torch.view_as_complex(x.contiguous())[0, 40:, band] for x in (music, spectra))
         turn = torch.angle(made[1:] * made[:-1].conj()) - torch.angle(real[1:] * real[:-1].conj())
@@ -167,7 +182,7 @@ class TestNetwork:
 def data(tmp_path: Path, glottal: Array, rng: np.random.Generator) -> Path:
     """Two recorded songs and a made one, of eight seconds."""
     n = 8 * RATE
-    voice, drums = np.resize(glottal, n), rng.standard_normal(n) * np.exp(-np.arange(n) % (RATE // 2) / 2000.0) * 0.3
+    voice, drums = np.resize(glottal, n), rng.standard_normal(n) * np.exp(-(np.arange(n) % (RATE // 2)) / 2e3) * 0.3
     seed, style = 101, "rock"
     for name, sound in (
         ("stems/one/vocals", voice),
@@ -206,14 +221,34 @@ class TestDuets:
         rng = np.random.default_rng(1)
         drawn = [duets.draw_duet(rng) for _ in range(40)]
         song = compose(101, "rock", 8.0)
-        told = {round(duet.tempo) for duet in drawn}
-        assert {0, round(song.bpm)} <= told
-        assert {duet.key for duet in drawn} == {0.0, KEYS.index(song.key.split()[0]) + 1.0}
+        tonic, mode = song.key.split()
+        assert {bool(duet.key) for duet in drawn} == {bool(duet.tempo) for duet in drawn} == {False, True}
+        for duet in drawn:
+            recorded = not duet.key
+            up = round(12.0 * np.log2(duet.tempo / (120.0 if recorded else song.bpm))) if duet.tempo else 0
+            known = 120.0 if recorded else song.bpm
+            assert duet.tempo == pytest.approx(known * 2.0 ** (up / 12.0), rel=1e-3) or not duet.tempo
+            if duet.key and duet.tempo:  # higher by as many semitones as it is faster
+                assert duet.key == 1 + (KEYS.index(tonic) + up) % 12 + 12 * (mode != "major")
         assert all(len(d.voice) == len(d.music) == 2 * RATE and np.abs(d.voice).max() <= 1.0 for d in drawn)
 
     def test_songs_without_both_are_named(self, data: Path) -> None:
         with pytest.raises(ParameterError, match="both vocals and stems"):
             Duets(Library(data / "cache"), MixRecipe(hold_out=("one", "held", "101")), 8.0)
+
+
+@pytest.mark.parametrize("bpm", [89.0, 132.0])
+def test_beat_of_drums_is_found(bpm: float, rng: np.random.Generator) -> None:
+    """Hits on all eighths, a kick at the first beat of each bar, which is half a second late."""
+    beats = (np.arange(60 * RATE) / RATE - 0.5) * bpm / 60.0
+    hits = rng.standard_normal(len(beats)) * np.exp(-20.0 * (beats % 0.5)) * (beats > 0.0)
+    kick = np.sin(2.0 * np.pi * 50.0 * np.arange(len(beats)) / RATE) * np.exp(-8.0 * (beats % 4.0)) * (beats > 0.0)
+    found, first = find_beat((0.2 * hits + 0.5 * kick).astype(np.float32))
+    assert found == pytest.approx(bpm, abs=0.01)
+    bar = 4.0 * 60.0 / bpm * RATE
+    assert abs((first - 0.5 * RATE + bar / 2.0) % bar - bar / 2.0) < 0.01 * RATE
+    assert find_beat(np.zeros(10 * RATE, np.float32)) == (0.0, 0.0)
+    assert find_beat(rng.standard_normal(30 * RATE).astype(np.float32)) == (0.0, 0.0)
 
 
 def test_item_counts_only_where_music_follows_a_voice(network: Accompany, glottal: Array, noise: Array) -> None:
@@ -226,13 +261,35 @@ def test_item_counts_only_where_music_follows_a_voice(network: Accompany, glotta
 
 def test_losses_are_small_for_what_is_wanted(data: Path, network: Accompany) -> None:
     training = AccompanyTraining(read_recipe(str(data / "tiny.toml")), data / "cache")
-    items = torch.stack([next(iter(training.stream(1, 0, 1))) for _ in range(2)])
+    stream = iter(training.stream(1, 0, 1))
+    items = torch.stack([next(stream) for _ in range(REUSED + 1)][::REUSED])
     far = training.losses(items)
     wanted = items[:, SEEN + HINTS : -1]
     training.network.split = lambda made: tuple(wanted.unbind(1))  # type: ignore[method-assign,return-value,assignment]
     near = training.losses(items)
-    for name in ("level", "noisy", "stray"):
+    for name in ("level", "noisy", "stray", "mean", "deviation"):
         assert float(near[name]) < 1e-6 < float(far[name])
+
+
+def test_moments_see_what_moves_and_only_where_music_plays(rng: np.random.Generator) -> None:
+    still, moving = torch.zeros(1, 256, 16), torch.from_numpy(rng.standard_normal((1, 256, 16)).astype(np.float32))
+    moving[:, 128:] += 100.0
+    gate = (torch.arange(256) < 128).float()[None, :, None].expand(1, 256, 16)
+    mean, deviation = moments_apart(moving, still, gate)
+    assert mean < 0.2 < deviation < 1.0
+    together = moving[..., :1].expand(1, 256, 16)  # as lively in each band, livelier as a whole
+    assert moments_apart(together, still, gate)[1] > 1.3 * deviation
+    assert not any(moments_apart(moving, moving, gate))
+
+
+def test_beat_and_key_are_found_where_they_are(rng: np.random.Generator) -> None:
+    time = np.arange(6 * RATE) / RATE
+    clicks = (rng.standard_normal(len(time)) * np.exp(-30.0 * (time % 0.5))).astype(np.float32)
+    assert beat_strength(clicks, 120.0) > 0.5 > 0.1 > abs(beat_strength(clicks, 97.0))
+    pitches = 220.0 * 2 ** (np.array([0, 3, 7]) / 12)
+    chord = np.sin(2.0 * np.pi * pitches[:, None] * time).sum(0).astype(np.float32)
+    assert in_key(chord, KEYS.index("A") + 13.0) > 0.95
+    assert in_key(chord, KEYS.index("A") + 1.0) < 0.75
 
 
 def test_distance_is_that_of_the_balance(noise: Array, glottal: Array) -> None:

@@ -1,4 +1,4 @@
-"""Duets: a voice and the music made for it, at one place of one song, with its tempo and key where they are known.
+"""Duets: a voice and the music made for it, at one place of one song, with its beat, and its key where that is known.
 
 In: a Library whose groups are `vocals` and `stems` (songs somebody recorded), `voice-sung` and `bands` (made ones, of
 the same seeds: see `made.py`). Out: `Duet`s, at drawn places, speeds and levels. Seeded: draw n of seed s is always the
@@ -11,15 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.networks.accompany import BEATS, KEYS
-from export.recordings.library import RATE, Library
+from export.networks.accompany import BEATS, MODES
+from export.recordings.beat import find_beat
+from export.recordings.library import RATE, Library, cut
 from export.recordings.mixes import Mixer, MixRecipe
 from export.recordings.production import colour
-from export.recordings.songs import compose
+from export.recordings.songs import KEYS, compose
 from rtvox.errors import ParameterError
 from rtvox.features import Array
 
-TOLD = 0.6  # how often a known tempo or key is told
+TOLD = 0.85  # how often a tempo is told; a known key always is: without one, music is like that of recorded songs
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,9 @@ class _Song:
     voice: tuple[str, str]  # group and name
     stems: tuple[tuple[str, str], ...]
     bpm: float = 0.0
-    key: float = 0.0
+    first: float = 0.0  # sample at which a bar begins
+    tonic: int = 0
+    mode: int = -1  # of MODES; -1: not known
 
 
 class Duets(Mixer):
@@ -47,9 +50,7 @@ class Duets(Mixer):
     def __init__(self, library: Library, recipe: MixRecipe, made_s: float) -> None:
         """Args: made_s: how long made songs are, in seconds. Raises: ParameterError if no song has voice and music."""
         super().__init__(library, recipe)
-        recorded = [
-            _Song(("vocals", name), self._stems("stems", name.rpartition("-")[0])) for name in self._names("vocals")
-        ]
+        recorded = [self._recorded(name) for name in self._names("vocals")]
         made = [self._made(name, made_s) for name in self._names("voice-sung")]
         self.kinds = [songs for kind in (recorded, made) if (songs := [song for song in kind if song.stems])]
         if not self.kinds:
@@ -57,6 +58,13 @@ class Duets(Mixer):
 
     def _stems(self, group: str, song: str) -> tuple[tuple[str, str], ...]:
         return tuple((group, name) for name in self._names(group) if name.rpartition("-")[0] == song)
+
+    def _recorded(self, name: str) -> _Song:
+        """Return the recorded song of a voice's name, SONG-vocals; its beat is that of its drums."""
+        song = name.rpartition("-")[0]
+        drums = self.library["stems"].get(f"{song}-drums")
+        bpm, first = (0.0, 0.0) if drums is None else find_beat(cut(drums, 0, None))
+        return _Song(("vocals", name), self._stems("stems", song), bpm, first)
 
     def _made(self, name: str, made_s: float) -> _Song:
         """Return the made song of a singer's name, singing-READER-SEED."""
@@ -67,25 +75,31 @@ class Duets(Mixer):
         if not band:
             return _Song(("voice-sung", name), ())
         song = compose(int(seed), band.split("-")[1], made_s)
-        key = KEYS.index(song.key.split()[0]) + 1.0
-        return _Song(("voice-sung", name), self._stems("bands", band), song.bpm, key)
+        tonic, mode = song.key.split()
+        minor = int(mode != MODES[0])  # dorian is told as minor, too
+        return _Song(("voice-sung", name), self._stems("bands", band), song.bpm, 0.0, KEYS.index(tonic), minor)
 
     def draw_duet(self, rng: np.random.Generator) -> Duet:
         """Return a duet of the recipe's length."""
         songs = self.kinds[int(rng.integers(len(self.kinds)))]
         song = songs[int(rng.integers(len(songs)))]
         array = self.library[song.voice[0]][song.voice[1]]
-        start, factor = self._active_start(array, rng), self._speed(rng)
+        start, up = self._active_start(array, rng), self._semitones(rng)
+        factor = 2.0 ** (up / 12.0)
         voice = colour(self._cut(array, start, factor), rng)
         music = sum(self._cut(self.library[group][name], start, factor) for group, name in song.stems)
         music = np.asarray(music, np.float32)
         gain = 10 ** (rng.uniform(-18.0, -3.0) / 20)
         voice *= gain * 10 ** (rng.normal(0.0, 3.0) / 20) / max(float(np.abs(voice).max()), 1e-3)
         music *= gain / max(float(np.abs(music).max()), 1e-3)
-        duet = Duet(np.clip(voice, -1.0, 1.0).astype(np.float32), music)
-        if song.bpm and rng.random() < TOLD:
-            bpm, beat = song.bpm * factor, start / RATE * song.bpm / 60.0 % BEATS
-            duet = Duet(duet.voice, music, bpm, beat, duet.key)
-        if song.key and factor == 1.0 and rng.random() < TOLD:
-            duet = Duet(duet.voice, music, duet.tempo, duet.beat, song.key)
-        return duet
+        voice = np.clip(voice, -1.0, 1.0).astype(np.float32)
+        key = 1.0 + (song.tonic + up) % 12 + 12 * song.mode if song.mode >= 0 else 0.0
+        if not song.bpm or rng.random() > TOLD:
+            return Duet(voice, music, key=key)
+        beat = (start - song.first) / RATE * song.bpm / 60.0 % BEATS
+        return Duet(voice, music, song.bpm * factor, beat, key)
+
+    def _semitones(self, rng: np.random.Generator) -> int:
+        """Return by how many semitones a song is faster and higher: whole ones, so that it stays in some key."""
+        most = int(12.0 * np.log2(1.0 + self.recipe.speed))
+        return int(rng.integers(-most, most + 1))

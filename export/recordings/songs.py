@@ -28,6 +28,7 @@ JAZZ = {
     "minor": ((0, 3, 1, 4), (1, 4, 0, 0)),
     "dorian": ((0, 3, 0, 3), (1, 4, 0, 0)),
 }
+KEYS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 BPM = {"electronic": (84, 150), "rock": (92, 172), "pop": (76, 128), "jazz": (92, 190), "strings": (56, 104)}
 MIDDLE_A_HZ = 440.0
 # Drums, as General MIDI numbers them.
@@ -105,7 +106,6 @@ def compose(seed: int, style: str, seconds: float) -> Song:
     verse, chorus = table[rng.integers(len(table))], table[rng.integers(len(table))]
     harmony = _Harmony(int(rng.integers(12)), mode, [(verse, chorus)[(b // 8) % 2][b % 4] for b in range(bars + 1)])
     energy = [float(rng.choice([0.3, 0.65, 1.0], p=[0.2, 0.35, 0.45])) for _ in range(bars // 4 + 1)]
-    names = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
     plan = _Plan(rng, style, bars, bar_s, harmony, energy)
     parts = [
         Part("drums", "drums", plan.drums()),
@@ -115,7 +115,7 @@ def compose(seed: int, style: str, seconds: float) -> Song:
         Part("other", "arp", plan.arp()),
         Part("lead", "lead", plan.tune(near=int(rng.integers(70, 80)), density=0.45)),
     ]
-    return Song(style, bpm, f"{names[harmony.root]} {mode}", parts, melody=plan.tune(near=65, density=0.85))
+    return Song(style, bpm, f"{KEYS[harmony.root]} {mode}", parts, melody=plan.tune(near=65, density=0.85))
 
 
 @dataclass

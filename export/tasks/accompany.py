@@ -12,26 +12,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from export.adversarial import find_adversarial
 from export.evaluate_accompany import accompany, held_out_duet, log_mel_distance
 from export.networks.accompany import HINTS, MADE, Accompany
-from export.networks.band_unet import SEEN
+from export.networks.band_unet import COMPRESSION, SEEN
 from export.networks.dcgan import Discriminator
 from export.recipe import Recipe
 from export.recordings.drawing import worker_generator
 from export.recordings.duets import Duet, Duets
-from export.recordings.library import RATE, Library
+from export.recordings.library import Library
 from export.spectra import analyze
 from export.train import Training
 from rtvox.errors import ParameterError
 from rtvox.features import FeatureSpec
 
 SPEC = FeatureSpec()
-SHOWN = 256  # frames of an item that the discriminator sees: 1.4 s
-SCORED_S = 40.0  # of the held-out song
-WEIGHTS = {"level": 10.0, "noisy": 1.0, "stray": 1.0, "gan": 0.3}
+SHOWN = 128  # frames of an item that the discriminator sees: 0.7 s
+POOL, REUSED = 48, 4  # items kept, and how often each is seen: to draw one costs as much as to learn from it
+AVERAGED = 32  # items, some of them the same, whose mean training starts from
+WEIGHTS = {"level": 5.0, "noisy": 1.0, "stray": 1.0, "mean": 1.0, "deviation": 2.0, "gan": 0.3}
 
 
 class AccompanyTraining(Training):
@@ -43,7 +44,14 @@ class AccompanyTraining(Training):
         super().__init__(recipe, Accompany(SPEC, **recipe.network))
         self.library = Library(cache)
         self.game = find_adversarial("least-squares")
-        self.discriminator = Discriminator(1 + MADE, (24, 48, 96))
+        self.network.begin_with(*self._average(recipe.seed)[:2])
+        self.discriminator = Discriminator(1 + HINTS + MADE, (16, 32, 64))
+
+    def _average(self, seed: int) -> Tensor:
+        """Return (MADE, F): the mean of what is wanted, where it counts, of a few items."""
+        stream = iter(self.stream(seed, 0, 1))
+        real, gate = torch.stack([next(stream) for _ in range(AVERAGED)])[:, SEEN + HINTS :].split([MADE, 1], 1)
+        return (gate * real).sum((0, 2)) / gate.sum((0, 2)).clamp_min(1e-3)
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """Return the network, and the discriminator with a short memory."""
@@ -64,8 +72,8 @@ class AccompanyTraining(Training):
 
     def losses(self, items: Tensor) -> dict[str, Tensor]:
         """Return all losses of (B, ..., T, F) items."""
-        features, real, gate = items.split([SEEN + HINTS, MADE, 1], 1)
-        made, _ = self.network.unet(features, self.network.zero_state(len(items))[2:-4])
+        features, hints, real, gate = items.split([SEEN, HINTS, MADE, 1], 1)
+        made, _ = self.network.play(features, hints, self.network.zero_state(len(items))[2:-4])
         made = torch.stack(self.network.split(made.float()), 1)
         weight = gate[:, 0] * real[:, 0] / (gate[:, 0] * real[:, 0]).mean().clamp_min(1e-3)
         apart = (made - real).abs()
@@ -74,26 +82,54 @@ class AccompanyTraining(Training):
             "noisy": (weight * apart[:, 1]).mean(),
             "stray": (weight * (1.0 - real[:, 1]) * apart[:, 2]).mean(),
         }
+        found["mean"], found["deviation"] = moments_apart(_log(made[:, 0]), _log(real[:, 0]), gate[:, 0])
         start = int(torch.randint(0, items.shape[2] - SHOWN + 1, ()))
-        voice, made, real, gate = (x[:, :, start : start + SHOWN] for x in (features[:, :1], made, real, gate))
+        told = torch.cat([features[:, :1], hints], 1)
+        told, made, real, gate = (x[:, :, start : start + SHOWN] for x in (told, made, real, gate))
         self.discriminator.requires_grad_(False)
-        found["gan"] = self.game.please(self._judged(voice, gate * made))
+        found["gan"] = self.game.please(self._judged(told, gate * made))
         self.discriminator.requires_grad_(True)
-        found["judge"] = self.game.judge(self._judged(voice, gate * real), self._judged(voice, gate * made.detach()))
+        found["judge"] = self.game.judge(self._judged(told, gate * real), self._judged(told, gate * made.detach()))
         return found
 
-    def _judged(self, voice: Tensor, music: Tensor) -> Tensor:
-        said: Tensor = self.discriminator(torch.cat([voice, music], 1))
+    def _judged(self, told: Tensor, music: Tensor) -> Tensor:
+        said: Tensor = self.discriminator(torch.cat([told, music], 1))
         return said.float()
 
     def score(self) -> dict[str, float]:
         """Return how far the held-out songs' accompaniment is from the real one, as a part of how far the voice is."""
         parts = []
         for song in self.recipe.mix.hold_out:
-            voice, music = (x[: round(SCORED_S * RATE)] for x in held_out_duet(self.library, song))
+            voice, music = held_out_duet(self.library, song)
             made = accompany(self.network, voice)
             parts.append(log_mel_distance(made, music, voice) / log_mel_distance(voice, music, voice))
         return {"distance_part": float(np.mean(parts))} if parts else {}
+
+
+def moments_apart(made: Tensor, real: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how far means and deviations over time of two (B, T, F) pictures are apart, where a gate is open.
+
+    Deviations are compared of the pictures as they are and of coarser ones: how much bands move together, and how
+    slowly. L1 alone learns the median of what could be played, which hardly moves where that is uncertain.
+    """
+    pictures = torch.stack([made, real, (gate > 0.5).to(made.dtype)], 1)
+    means, deviations = list[Tensor](), list[Tensor]()
+    for frames in (1, 8, 64):
+        for bands in (1, 8, made.shape[-1]):
+            made, real, weight = nn.functional.avg_pool2d(pictures, (frames, bands)).unbind(1)
+            weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-3)
+            centre = [(weight * x).sum(1, keepdim=True) for x in (made, real)]
+            spread = [
+                ((weight * (x - c).square()).sum(1) + 1e-3).sqrt() for x, c in zip((made, real), centre, strict=True)
+            ]
+            means.append((centre[0] - centre[1]).abs().mean())
+            deviations.append((spread[0] - spread[1]).abs().mean())
+    return means[0], torch.stack(deviations).mean()
+
+
+def _log(level: Tensor) -> Tensor:
+    """Return natural logarithms of the magnitudes that compressed ones stand for."""
+    return torch.log(level.clamp_min(1e-3)) / COMPRESSION
 
 
 class DuetStream(torch.utils.data.IterableDataset[Tensor]):
@@ -103,10 +139,14 @@ class DuetStream(torch.utils.data.IterableDataset[Tensor]):
         self.duets, self.network, self.seed = duets, network, seed
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Draw without end."""
-        rng = worker_generator(self.seed)
+        """Draw without end, each item as often as REUSED says."""
+        rng, drawn = worker_generator(self.seed), list[Tensor]()
         while True:
-            yield training_item(self.duets.draw_duet(rng), self.network)
+            if len(drawn) == POOL:
+                drawn.pop(int(rng.integers(POOL)))
+            drawn.append(training_item(self.duets.draw_duet(rng), self.network))
+            for _ in range(REUSED):
+                yield drawn[int(rng.integers(len(drawn)))]
 
 
 @torch.no_grad()
