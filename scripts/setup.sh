@@ -80,10 +80,10 @@ if [ "$job" = gui ]; then # its X11 part
     packages="$packages $(missing_packages libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 \
         libxcb-render-util0 libxcb-shape0 libxcb-xkb1 libxkbcommon-x11-0)"
 fi
-if [ "$job" = test ]; then # audio systems and recorders that tests play through, a band, what museval and text to speech ask for
+[ "$job" = run ] || packages="$packages $(missing_packages espeak-ng)" # for /rtvox/say
+if [ "$job" = test ]; then # audio systems and recorders that tests play through, a band, what museval asks for
     packages="$packages $(missing_packages jackd2 pulseaudio pulseaudio-utils libasound2-plugins alsa-utils ecasound \
-        fluidsynth fluid-soundfont-gm musescore-general-soundfont-small ffmpeg puredata-core supercollider-language \
-        espeak-ng)"
+        fluidsynth fluid-soundfont-gm musescore-general-soundfont-small ffmpeg puredata-core supercollider-language)"
 fi
 if [ -n "${packages# }" ] && ! apt_install $packages; then
     # Files are converted without PortAudio, too.

@@ -28,7 +28,7 @@ from soak_run import Run
 from rtvox.devices import SoundCard
 from rtvox.engine import Engine, Model
 from rtvox.params import parse_setting
-from rtvox.report import find_models
+from rtvox.report import CONVERTERS, find_models
 from rtvox.status import Status
 
 
@@ -129,7 +129,7 @@ def _hours(args: argparse.Namespace) -> int:
 
 
 def _shipped() -> list[str]:
-    return [path.stem for path, manifest in find_models()[0].items() if manifest.role != "vocoder"]
+    return [path.stem for path, manifest in find_models()[0].items() if manifest.role in CONVERTERS]
 
 
 def main() -> int:

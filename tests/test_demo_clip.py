@@ -20,7 +20,7 @@ REST_S = (11.4, 11.9)  # the last word is long over
 
 @pytest.fixture
 def rendered(monkeypatch: pytest.MonkeyPatch, glottal: Array) -> tuple[Array, Array]:
-    """Band and voice with a buzz in place of flite's words; a soundfont in the band would fail."""
+    """Band and voice with a buzz in place of words; a soundfont in the band would fail."""
 
     def no_soundfont(*_: object, **__: object) -> Array:
         raise AssertionError("the demo clip may not hold a soundfont")
@@ -62,7 +62,7 @@ def test_voice_and_band_are_equally_loud_where_somebody_sings(rendered: tuple[Ar
     assert 10 * np.log10(np.mean(voice[sung] ** 2) / np.mean(band[sung] ** 2)) == pytest.approx(0.0, abs=0.1)
 
 
-def test_without_flite_the_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_espeak_the_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingExtraError, match="install the Debian package flite"):
-        demo_clip.speak("Sing on.")
+    with pytest.raises(MissingExtraError, match="apt install espeak-ng"):
+        demo_clip.speak("Good night.")

@@ -23,6 +23,7 @@ from rtvox.model_file import load_model
 from rtvox.onnx_stage import verify_golden
 from rtvox.osc import OscClient
 from rtvox.phonemes import sentences
+from rtvox.pitch import track
 from rtvox.speaker import Speaker
 from rtvox.speech import MOST_WAITING, Speech
 
@@ -85,6 +86,16 @@ def test_a_vocoder_is_told_the_pitch(
     speaker = Speaker(None, {"resynthesis": 3.0})
     assert speaker.synthesis == "vocoder"
     assert np.isfinite(whole(speaker, "Hello.")).all()
+
+
+def test_the_shipped_voice_speaks_at_a_womans_pitch_and_pace() -> None:
+    sound = whole(Speaker(), "Who left the garden gate open last night?")
+    told = track(sound)
+    assert 1.5 < len(sound) / RATE < 4.0
+    assert 0.4 < (told[:, 1] > 0.5).mean() < 0.95
+    assert 130.0 < np.median(told[told[:, 1] > 0.5, 0]) < 300.0
+    assert -40.0 < 20.0 * np.log10(np.sqrt(np.mean(sound**2))) < -12.0
+    assert np.abs(sound).max() < 1.0
 
 
 def test_other_models_are_no_voices(full_model_path: Path) -> None:

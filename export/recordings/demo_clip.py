@@ -1,14 +1,15 @@
 """Render the clip that `rtvox demo` plays: an original song of twelve seconds, sung by a machine over a machine's band.
 
-In: nothing but this file and its seeds, and the program `flite` (Debian: flite) for the words. Out: `rtvox/assets/
-demo.flac`, 48 kHz, mono, 16 bit. The band is one of `bands.py` in which only `synth.py` plays, so that no soundfont is
-in it; neither the band's seed nor the voice is among those that train. Voice and band are equally loud where somebody
-sings: what a model has to find. Run `python -m export.recordings.demo_clip`; same flite and numpy, same samples.
+In: nothing but this file and its seeds, and the voice that ships, for the words. Out: `rtvox/assets/demo.flac`, 48 kHz,
+mono, 16 bit. The band is one of `bands.py` in which only `synth.py` plays, so that no soundfont is in it; its seed is
+not among those that train. Voice and band are equally loud where somebody sings: what a model has to find. Run
+`python -m export.recordings.demo_clip`.
 """
 
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -26,27 +27,27 @@ CLIP = Path(__file__).parents[2] / "rtvox" / "assets" / "demo.flac"
 SECONDS = 12.0
 STYLE, SEED = "electronic", 5  # F dorian, 128 bpm, 23 notes to sing in phrases of 8, 8, 5 and 2
 SINGER = 89  # of those that begin with the first syllable: hardly any melisma, formants 4 % up, not hard-tuned
+SPEED = 0.75  # of the voice: slower than she reads
 # A line per phrase and a syllable per note, as `singing.syllables` hears them.
 LYRIC = (
     "Sing to the stars, sing to the sea.",
     "Under the stars, under the moon.",
     "Fly, fly, fly so high.",
-    "Sing on.",
+    "Good night.",
 )
 
 
 def speak(line: str) -> Array:
-    """Return a line of text read by flite's voice "slt", (N,) at 48 kHz.
+    """Return a line of text as `rtvox say` reads it, (N,) at 48 kHz.
 
-    Raises: MissingExtraError without flite.
+    Raises: MissingExtraError if that fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         sound = Path(folder, "line.wav")
-        command = ["flite", "-voice", "slt", "--setf", "duration_stretch=1.3", "-t", line, "-o", str(sound)]
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-        except (FileNotFoundError, subprocess.CalledProcessError) as error:
-            raise MissingExtraError(f"flite could not speak ({error}); install the Debian package flite") from error
+        command = [sys.executable, "-m", "rtvox", "say", line, "-o", str(sound), "--set", f"speed={SPEED}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise MissingExtraError(f"{line!r} cannot be spoken: {done.stderr.strip()}")
         return read_mono(sound)
 
 
