@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stirring import stirred
 
 from export.networks.magnitudes import Magnitudes
 from export.recipe import read_recipe
@@ -31,11 +32,7 @@ SILENCE = float(np.log(MEL_SPEC.floor))
 @pytest.fixture
 def network() -> Magnitudes:
     """A narrow network with weights that are away from their quiet start."""
-    torch.manual_seed(440)
-    net = Magnitudes(MEL_SPEC, channels=16, blocks=2).eval()
-    for parameter in net.parameters():
-        parameter.data.add_(0.02 * torch.randn_like(parameter))
-    return net
+    return stirred(Magnitudes, MEL_SPEC, amount=0.02, channels=16, blocks=2)
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from stirring import stirred
 from torch import Tensor
 
 from export.losses import mask_losses, si_sdr
@@ -28,11 +29,7 @@ SPEC = FeatureSpec()
 @pytest.fixture
 def network() -> Isolate:
     """A narrow `isolate` with weights that are far from their quiet start."""
-    torch.manual_seed(440)
-    net = Isolate(SPEC, channels=(4, 6, 8), hidden=(0, 4, 8), recurrent=2).eval()
-    for parameter in net.parameters():
-        parameter.data.add_(0.1 * torch.randn_like(parameter))
-    return net
+    return stirred(Isolate, SPEC, amount=0.1, channels=(4, 6, 8), hidden=(0, 4, 8), recurrent=2)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from stirring import stirred
 from test_pairs import speak
 
 from export.__main__ import main
@@ -42,11 +43,7 @@ SILENCE = float(np.log(MEL_SPEC.floor))
 @pytest.fixture
 def network() -> Scream:
     """A narrow `scream` with weights that are far from their quiet start."""
-    torch.manual_seed(440)
-    net = Scream(MEL_SPEC, channels=12, latent=4, hidden=8).eval()
-    for parameter in net.parameters():
-        parameter.data.add_(0.1 * torch.randn_like(parameter))
-    return net
+    return stirred(Scream, MEL_SPEC, amount=0.1, channels=12, latent=4, hidden=8)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from stirring import stirred
 from torch import Tensor
 
 from export.__main__ import main
@@ -50,11 +51,7 @@ SMALL = "channels = 12\nlatent = 3\nblocks = 1\ntime = 3\n"
 @pytest.fixture
 def network() -> Timbre:
     """A narrow `timbre` with weights that are far from their quiet start."""
-    torch.manual_seed(440)
-    net = Timbre(MEL_SPEC, DOMAINS, channels=12, latent=3, blocks=1, time=3).eval()
-    for parameter in net.parameters():
-        parameter.data.add_(0.05 * torch.randn_like(parameter))
-    return net
+    return stirred(Timbre, MEL_SPEC, DOMAINS, amount=0.05, channels=12, latent=3, blocks=1, time=3)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from stirring import stirred
 from test_pairs import speak
 
 from export import evaluate_vocoder
@@ -36,11 +37,7 @@ SILENCE = float(np.log(MEL_SPEC.floor))
 @pytest.fixture
 def network() -> Vocoder:
     """A narrow `vocoder` with weights that are away from their quiet start."""
-    torch.manual_seed(440)
-    net = Vocoder(MEL_SPEC, channels=16, blocks=2).eval()
-    for parameter in net.parameters():
-        parameter.data.add_(0.05 * torch.randn_like(parameter))
-    return net
+    return stirred(Vocoder, MEL_SPEC, amount=0.05, channels=16, blocks=2)
 
 
 @pytest.fixture
