@@ -76,7 +76,7 @@ class WaveGlow(FrameNetwork):
     resynthesis = "overlap-add"
     look_ahead = 2
     controls = ()
-    probe = -7.0, 1.5
+    probe = -8.0, 1.5
     weigh: Tensor
     ramp: Tensor
     fading: Tensor
