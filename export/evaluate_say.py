@@ -1,9 +1,9 @@
 """How well does a voice speak sentences that it never learned? Against the recordings of the same sentences.
 
 In: a model file of role speaker, the cache that it was trained from, a vocoder's file beside it. Out: figures, a
-picture of alignments, and spectrograms of a sentence beside its recording. Words are counted by PocketSphinx, where it
-is installed (its old models miss some of the recordings' words, too, so both are stated). Runs in the caller's thread.
-Read next: `recordings/forced.py`.
+picture of alignments, and spectrograms of a sentence beside its recording. English words are counted by PocketSphinx,
+where it is installed (its old models miss some of the recordings' words, too, so both are stated). Runs in the caller's
+thread. Read next: `recordings/forced.py`.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def evaluate_say(recipe: Recipe, model: Path, folders: Sequence[Path], cache: Pa
         show_spectrograms(pictures / f"{recipe.name}.png", {"recording": originals[0], "spoken": sounds[0]})
         said = [texts[name] for name in names if name in takes]
         for what, heard in (("word_error", sounds), ("word_error_recordings", originals)):
-            if (found := word_error(heard, said)) is not None:
+            if recipe.speech.language.startswith("en") and (found := word_error(heard, said)) is not None:
                 figures[what] = found
     return figures
 

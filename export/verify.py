@@ -40,7 +40,7 @@ def verify(network: FrameNetwork, graph: bytes) -> dict[str, float | str]:
         ("largest state", largest, STATE_BOUND),
     ):
         if not value <= limit:
-            raise ModelFileError(f"{what}: {value:.3g}, at most {limit:g} is allowed; the export is not written")
+            raise ModelFileError(f"{what}: {value:.3g}, at most {limit:g} is allowed; not written: train on, try again")
     return {"onnx_difference": streamed, "chunking_difference": chunked}
 
 
