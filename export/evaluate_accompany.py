@@ -113,14 +113,13 @@ def evaluate_accompany(
         made = stream(model, voice, voice=0.0)
         loud, heard = seconds_db(made), seconds_db(voice) > SUNG_DB
         paused = np.convolve(heard, np.ones(PAUSE_S + 1), "full")[: len(heard)] == 0.0
-        both = stream(model, voice, voice=1.0)
         led = stream(model, voice, voice=0.0, **LED)
         rows.append(
             {
                 "distance_part": log_mel_distance(made, music, voice) / log_mel_distance(voice, music, voice),
                 "sung_db": float(np.median(loud[heard])),
                 "real_db": float(np.median(seconds_db(music)[heard])),
-                "peak": float(np.abs(both).max()),
+                "peak": float(np.abs(made + voice).max()),
                 "beat": beat_strength(led, LED["tempo"]),
                 "beat_elsewhere": beat_strength(led, OTHER_TEMPO),
                 "in_key": in_key(led, LED["key"]),

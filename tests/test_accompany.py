@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from stirring import stirred
 from torch import Tensor
 
 from export.__main__ import main
@@ -58,10 +59,7 @@ learning_rate = 1e-3
 @pytest.fixture
 def network() -> Accompany:
     """A narrow network with weights that are far from their quiet start."""
-    torch.manual_seed(440)
-    net = Accompany(SPEC, channels=(4, 6, 8), hidden=(0, 4, 8), recurrent=1).eval()
-    for parameter in net.parameters():
-        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    net = stirred(Accompany, SPEC, amount=0.1, channels=(4, 6, 8), hidden=(0, 4, 8), recurrent=1)
     net.begin_with(torch.full((net.bands,), 0.5), torch.full((net.bands,), 0.3))
     return net
 
@@ -157,16 +155,18 @@ class TestNetwork:
         assert hiss[1].mean() > 0.5
         assert level.min() > hiss[0].mean()
 
-    def test_what_is_wanted_sounds_like_what_it_was_taken_from(self, network: Accompany) -> None:
-        """A tone between two bins comes back at its pitch and about its level."""
+    def test_what_is_wanted_sounds_like_what_it_was_taken_from(self, network: Accompany, noise: Array) -> None:
+        """A tone between two bins comes back at its pitch, and it and a noise about as loud as they were."""
+        network.split = lambda made: tuple(made.unbind(1))  # type: ignore[method-assign,return-value,assignment]
+        state = torch.ones(1, 1, 1), torch.zeros(1), torch.zeros(1, TONES), torch.zeros(1, JUMPERS)
         hz = 880.0
         tone = 0.3 * np.sin(2.0 * np.pi * hz * np.arange(RATE) / RATE).astype(np.float32)
+        hiss = analyze(torch.from_numpy(0.1 * noise[: RATE // 256 * 256])[None], SPEC)
+        again = network.sound(network.wanted(hiss), *state)[0]
+        loudness = [float(synthesize(x, SPEC)[0, RATE // 2 :].square().mean().log10()) for x in (again, hiss)]
+        assert loudness[0] == pytest.approx(loudness[1], abs=0.1)
         spectra = analyze(torch.from_numpy(tone)[None], SPEC)
-        wanted = network.wanted(spectra)
-        network.split = lambda made: tuple(made.unbind(1))  # type: ignore[method-assign,return-value,assignment]
-        music, _, _ = network.sound(
-            wanted, torch.ones(1, 1, 1), torch.zeros(1), torch.zeros(1, TONES), torch.zeros(1, JUMPERS)
-        )
+        music = network.sound(network.wanted(spectra), *state)[0]
         band = round(hz * SPEC.n_fft / SPEC.sample_rate)
         made, real = (torch.view_as_complex(x.contiguous())[0, 40:, band] for x in (music, spectra))
         turn = torch.angle(made[1:] * made[:-1].conj()) - torch.angle(real[1:] * real[:-1].conj())
@@ -267,19 +267,19 @@ def test_losses_are_small_for_what_is_wanted(data: Path, network: Accompany) -> 
     wanted = items[:, SEEN + HINTS : -1]
     training.network.split = lambda made: tuple(wanted.unbind(1))  # type: ignore[method-assign,return-value,assignment]
     near = training.losses(items)
-    for name in ("level", "noisy", "stray", "mean", "deviation"):
+    for name in ("level", "noisy", "stray", "mean", "power", "deviation"):
         assert float(near[name]) < 1e-6 < float(far[name])
 
 
 def test_moments_see_what_moves_and_only_where_music_plays(rng: np.random.Generator) -> None:
     still, moving = torch.zeros(1, 256, 16), torch.from_numpy(rng.standard_normal((1, 256, 16)).astype(np.float32))
-    moving[:, 128:] += 100.0
+    moving[:, 128:] += 10.0
     gate = (torch.arange(256) < 128).float()[None, :, None].expand(1, 256, 16)
-    mean, deviation = moments_apart(moving, still, gate)
-    assert mean < 0.2 < deviation < 1.0
+    found = moments_apart(moving, still, gate)
+    assert found["mean"] < 0.2 < found["deviation"] < found["power"]
     together = moving[..., :1].expand(1, 256, 16)  # as lively in each band, livelier as a whole
-    assert moments_apart(together, still, gate)[1] > 1.3 * deviation
-    assert not any(moments_apart(moving, moving, gate))
+    assert moments_apart(together, still, gate)["deviation"] > 1.3 * found["deviation"]
+    assert not any(moments_apart(moving, moving, gate).values())
 
 
 def test_beat_and_key_are_found_where_they_are(rng: np.random.Generator) -> None:

@@ -87,6 +87,7 @@ class Accompany(BandUNet):
         self.register_buffer("rate", torch.tensor(rate, dtype=torch.float32), persistent=False)
         self.register_buffer("offset", _offsets(hz, spec), persistent=False)
         self.register_buffer("jumper", torch.arange(spec.n_bins) % JUMPERS, persistent=False)
+        self.noise_power = _noise_power(spec)
         self.chance = Generators(JUMPERS)
         self.states = [*self.states, "beat", "follow", "tones", "chance"]
         self.state_shapes = [*self.state_shapes, (1,), (1,), (TONES,), (JUMPERS,)]
@@ -162,6 +163,7 @@ class Accompany(BandUNet):
         magnitude = torch.sqrt(torch.clamp_min((gate * level) ** (2.0 / COMPRESSION) - EPSILON, 0.0))
         phases, tones = self.turn(made.shape[2], tones)
         drawn, place = self.chance.draw(made.shape[2], place)
+        magnitude = magnitude * torch.rsqrt(1.0 - noisy * (1.0 - self.noise_power))
         jump = 0.5 * noisy * drawn[..., self.jumper]
         number = torch.arange(self.spec.n_bins, device=made.device)
         hz = torch.clamp_min(number + stray, 0.1) * (self.spec.sample_rate / self.spec.n_fft)
@@ -204,6 +206,15 @@ def _offsets(hz: np.ndarray, spec: FeatureSpec) -> Tensor:
     time = np.arange(1 - spec.n_fft, 1) / spec.sample_rate
     seen = np.fft.rfft(spec.analysis_window() * np.cos(2.0 * np.pi * hz[:, None] * time))
     return torch.tensor((np.angle(seen).T / (2.0 * np.pi)).reshape(-1), dtype=torch.float32)
+
+
+def _noise_power(spec: FeatureSpec) -> float:
+    """Return the power of a noise of power 1 that is synthesised from its magnitudes, all phases left to chance.
+
+    Spread over a frame it loses what the analysis window had put at the end, and what overlaps adds up less.
+    """
+    spread = np.square(spec.analysis_window()).mean()
+    return float(spread * np.square(spec.synthesis_window()).sum() / spec.hop)
 
 
 def _nearness(edges: list[int], spec: FeatureSpec) -> Tensor:

@@ -21,6 +21,7 @@ from rtvox.errors import ParameterError
 from rtvox.features import Array
 
 TOLD = 0.85  # how often a tempo is told; a known key always is: without one, music is like that of recorded songs
+MUSIC_DB = 8.0, 2.0  # how much louder music's loudest second is than the voice's: mean, as in recorded songs; deviation
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,9 @@ class Duets(Mixer):
         voice = colour(self._cut(array, start, factor), rng)
         music = sum(self._cut(self.library[group][name], start, factor) for group, name in song.stems)
         music = np.asarray(music, np.float32)
-        gain = 10 ** (rng.uniform(-18.0, -3.0) / 20)
-        voice *= gain * 10 ** (rng.normal(0.0, 3.0) / 20) / max(float(np.abs(voice).max()), 1e-3)
-        music *= gain / max(float(np.abs(music).max()), 1e-3)
-        voice = np.clip(voice, -1.0, 1.0).astype(np.float32)
+        music *= 10 ** (rng.normal(*MUSIC_DB) / 20) * _loudness(voice) / max(_loudness(music), 1e-4)
+        gain = 10 ** (rng.uniform(-18.0, -1.0) / 20) / max(float(np.abs(np.stack([voice, music])).max()), 1e-3)
+        voice, music = voice * np.float32(gain), music * np.float32(gain)
         key = 1.0 + (song.tonic + up) % 12 + 12 * song.mode if song.mode >= 0 else 0.0
         if not song.bpm or rng.random() > TOLD:
             return Duet(voice, music, key=key)
@@ -103,3 +103,8 @@ class Duets(Mixer):
         """Return by how many semitones a song is faster and higher: whole ones, so that it stays in some key."""
         most = int(12.0 * np.log2(1.0 + self.recipe.speed))
         return int(rng.integers(-most, most + 1))
+
+
+def _loudness(sound: Array) -> float:
+    """Return the root mean square of the loudest second of (N,) samples."""
+    return float(np.sqrt(max(np.square(second).mean() for second in np.array_split(sound, -(-len(sound) // RATE)))))

@@ -32,7 +32,10 @@ SPEC = FeatureSpec()
 SHOWN = 128  # frames of an item that the discriminator sees: 0.7 s
 POOL, REUSED = 48, 4  # items kept, and how often each is seen: to draw one costs as much as to learn from it
 AVERAGED = 32  # items, some of them the same, whose mean training starts from
-WEIGHTS = {"level": 5.0, "noisy": 1.0, "stray": 1.0, "mean": 1.0, "deviation": 2.0, "gan": 0.3}
+SETTLED = (
+    400  # steps after which what layers normalise with stays: a batch is too small to tell it from one that streams
+)
+WEIGHTS = {"level": 5.0, "noisy": 1.0, "stray": 1.0, "mean": 1.0, "power": 0.3, "deviation": 2.0, "gan": 0.3}
 
 
 class AccompanyTraining(Training):
@@ -64,6 +67,13 @@ class AccompanyTraining(Training):
         duets = Duets(self.library, self.recipe.mix, self.recipe.made.seconds)
         return DuetStream(duets, Accompany(SPEC, **self.recipe.network), [seed, rank])
 
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        """Keep what layers normalise with, once it has settled."""
+        if self.global_step >= SETTLED:
+            for layer in self.network.modules():
+                if isinstance(layer, nn.BatchNorm2d):
+                    layer.eval()
+
     def training_step(self, items: Tensor, _: int) -> Tensor:
         """Return the loss of a batch of items."""
         losses = self.losses(items)
@@ -82,7 +92,7 @@ class AccompanyTraining(Training):
             "noisy": (weight * apart[:, 1]).mean(),
             "stray": (weight * (1.0 - real[:, 1]) * apart[:, 2]).mean(),
         }
-        found["mean"], found["deviation"] = moments_apart(_log(made[:, 0]), _log(real[:, 0]), gate[:, 0])
+        found |= moments_apart(_log(made[:, 0]), _log(real[:, 0]), gate[:, 0])
         start = int(torch.randint(0, items.shape[2] - SHOWN + 1, ()))
         told = torch.cat([features[:, :1], hints], 1)
         told, made, real, gate = (x[:, :, start : start + SHOWN] for x in (told, made, real, gate))
@@ -106,25 +116,27 @@ class AccompanyTraining(Training):
         return {"distance_part": float(np.mean(parts))} if parts else {}
 
 
-def moments_apart(made: Tensor, real: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how far means and deviations over time of two (B, T, F) pictures are apart, where a gate is open.
+def moments_apart(made: Tensor, real: Tensor, gate: Tensor) -> dict[str, Tensor]:
+    """Return how far two (B, T, F) pictures of log magnitudes are apart over time, where a gate (B, T, F) is open.
 
-    Deviations are compared of the pictures as they are and of coarser ones: how much bands move together, and how
-    slowly. L1 alone learns the median of what could be played, which hardly moves where that is uncertain.
+    Compared are means and powers of bands, and deviations of the pictures as they are and of coarser ones: how much
+    bands move together, and how slowly. L1 alone learns the median of what could be played, which hardly moves where
+    that is uncertain.
     """
     pictures = torch.stack([made, real, (gate > 0.5).to(made.dtype)], 1)
-    means, deviations = list[Tensor](), list[Tensor]()
+    deviations = list[Tensor]()
     for frames in (1, 8, 64):
         for bands in (1, 8, made.shape[-1]):
-            made, real, weight = nn.functional.avg_pool2d(pictures, (frames, bands)).unbind(1)
+            *both, weight = nn.functional.avg_pool2d(pictures, (frames, bands)).unbind(1)
             weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-3)
-            centre = [(weight * x).sum(1, keepdim=True) for x in (made, real)]
-            spread = [
-                ((weight * (x - c).square()).sum(1) + 1e-3).sqrt() for x, c in zip((made, real), centre, strict=True)
-            ]
-            means.append((centre[0] - centre[1]).abs().mean())
+            means = [(weight * x).sum(1, keepdim=True) for x in both]
+            spread = [((weight * (x - m).square()).sum(1) + 1e-3).sqrt() for x, m in zip(both, means, strict=True)]
             deviations.append((spread[0] - spread[1]).abs().mean())
-    return means[0], torch.stack(deviations).mean()
+            if frames == bands == 1:
+                mean = (means[0] - means[1]).abs().mean()
+                powers = [torch.log((weight * torch.exp(2.0 * x)).sum(1) + 1e-7) / 2.0 for x in both]
+                power = (powers[0] - powers[1]).abs().mean()
+    return {"mean": mean, "power": power, "deviation": torch.stack(deviations).mean()}
 
 
 def _log(level: Tensor) -> Tensor:
