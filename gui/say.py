@@ -27,8 +27,9 @@ class SayLine(QWidget):
         self.text.setMaxLength(LONGEST)
         self.text.returnPressed.connect(self._say)
         OscTip(self.text, "/rtvox/say", "Speaks as if into the microphone, through the model. Enter says it.")
-        row.addWidget(self.text, 1)
-        row.addWidget(self.voices)
+        for widget in (self.text, self.voices):
+            row.addWidget(widget, 1 if widget is self.text else 0)
+            widget.setMinimumHeight(36)
         self.refill()
 
     def refill(self) -> None:
