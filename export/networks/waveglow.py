@@ -91,7 +91,7 @@ class WaveGlow(FrameNetwork):
         channels: int = 48,
         layers: int = 4,
         told: int = 32,
-        sigma: float = 0.7,
+        sigma: float = 0.8,
     ) -> None:
         """Make one.
 
@@ -99,7 +99,7 @@ class WaveGlow(FrameNetwork):
             group: samples that are one step of the flows; a divisor of the hop, even.
             flows: two or more.
             told: channels of what log-mel tells each step.
-            sigma: deviation of the noise that sound is made of, for which 1 is trained: less is calmer.
+            sigma: deviation of the noise that sound is made of, for which 1 is trained: less is calmer, and duller.
         """
         super().__init__()
         self.spec, self.group, self.sigma = spec, group, sigma
