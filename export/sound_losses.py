@@ -42,7 +42,7 @@ def spectral_losses(sound: Tensor, target: Tensor) -> dict[str, Tensor]:
         floor = FLOOR * (size / 1024) ** 0.5
         distances.append((weight * (torch.log(a + floor) - torch.log(b + floor)).abs()).mean())
         error, whole = ((weight * x.square()).sum((1, 2)) for x in (a - b, b))
-        convergences.append(torch.sqrt(error / (whole + 1e-2)).mean())
+        convergences.append(torch.sqrt((error + 1e-9) / (whole + 1e-2)).mean())
     return {"log": torch.stack(distances).mean(), "convergence": torch.stack(convergences).mean()}
 
 

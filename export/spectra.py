@@ -59,13 +59,10 @@ def synthesize(spectrum: Tensor, spec: FeatureSpec) -> Tensor:
     return (old + torch.nn.functional.pad(new, (0, 0, 1, 0))[:, :-1]).flatten(1)
 
 
-def overlap_add(spectrum: Tensor, spec: FeatureSpec, window: Array | None = None) -> Tensor:
-    """Turn (B, T, K, 2) spectra of role vocoder into (B, T * hop) samples, as the runtime does: no delay of its own.
-
-    `window` (n_fft,) is for spectra of another kind.
-    """
+def overlap_add(spectrum: Tensor, spec: FeatureSpec) -> Tensor:
+    """Turn (B, T, K, 2) spectra of role vocoder into (B, T * hop) samples, as the runtime does: no delay of its own."""
     frames = torch.fft.irfft(torch.view_as_complex(spectrum), spec.n_fft)
-    frames = frames * torch.tensor(vocoder_window(spec) if window is None else window, device=frames.device)
+    frames = frames * torch.tensor(vocoder_window(spec), device=frames.device)
     count = frames.shape[1]
     parts = frames.unflatten(-1, (spec.n_fft // spec.hop, spec.hop)).unbind(2)
     sums = [torch.nn.functional.pad(part, (0, 0, i, 0))[:, :count] for i, part in enumerate(parts)]
