@@ -23,7 +23,7 @@ from soak_run import Run
 from soak_watch import CEILING
 
 from rtvox import provider_choice
-from rtvox.errors import RtvoxError
+from rtvox.errors import OscError, RtvoxError
 from rtvox.network_thread import NetworkThread
 from rtvox.onnx_stage import OnnxStage
 from rtvox.osc import OscClient
@@ -142,11 +142,20 @@ def osc_flood(run: Run) -> str:
         with running(sys.executable, fuzzing.__file__, str(run.server.port), str(FLOOD_S)) as flood:
             run.until(lambda: flood.poll() is not None, "end of the flood", 60.0)
         with OscClient("127.0.0.1", run.server.port) as client:
-            client.call("/rtvox/get", "/rtvox/version", timeout_s=10.0)
+            run.until(lambda: _answers(client), "answer over OSC")
         run.restore()
     ignored = run.server.ignored - before
     run.need(ignored > 100, f"{ignored} datagrams ignored")
     return f"{ignored} datagrams ignored"
+
+
+def _answers(client: OscClient) -> bool:
+    """Tell whether a request is answered, and not refused because too many wait."""
+    try:
+        client.call("/rtvox/get", "/rtvox/version", timeout_s=10.0)
+    except OscError:
+        return False
+    return True
 
 
 def disk_full(run: Run) -> str:
