@@ -21,7 +21,10 @@ from rtvox.errors import ParameterError
 from rtvox.features import Array
 
 TOLD = 0.85  # how often a tempo is told; a known key always is: without one, music is like that of recorded songs
-MUSIC_DB = 8.0, 2.0  # how much louder music's loudest second is than the voice's: mean, as in recorded songs; deviation
+MUSIC_DB = (
+    -20.0,
+    2.0,
+)  # of music's loudest second, about as in recorded songs, whatever the voice's level: mean, deviation
 
 
 @dataclass(frozen=True)
@@ -90,9 +93,8 @@ class Duets(Mixer):
         voice = colour(self._cut(array, start, factor), rng)
         music = sum(self._cut(self.library[group][name], start, factor) for group, name in song.stems)
         music = np.asarray(music, np.float32)
-        music *= 10 ** (rng.normal(*MUSIC_DB) / 20) * _loudness(voice) / max(_loudness(music), 1e-4)
-        gain = 10 ** (rng.uniform(-18.0, -1.0) / 20) / max(float(np.abs(np.stack([voice, music])).max()), 1e-3)
-        voice, music = voice * np.float32(gain), music * np.float32(gain)
+        voice *= 10 ** (rng.uniform(-18.0, -1.0) / 20) / max(float(np.abs(voice).max()), 1e-3)
+        music *= 10 ** (rng.normal(*MUSIC_DB) / 20) / max(_loudness(music), 1e-2)
         key = 1.0 + (song.tonic + up) % 12 + 12 * song.mode if song.mode >= 0 else 0.0
         if not song.bpm or rng.random() > TOLD:
             return Duet(voice, music, key=key)

@@ -32,10 +32,8 @@ SPEC = FeatureSpec()
 SHOWN = 128  # frames of an item that the discriminator sees: 0.7 s
 POOL, REUSED = 48, 4  # items kept, and how often each is seen: to draw one costs as much as to learn from it
 AVERAGED = 32  # items, some of them the same, whose mean training starts from
-SETTLED = (
-    400  # steps after which what layers normalise with stays: a batch is too small to tell it from one that streams
-)
-WEIGHTS = {"level": 5.0, "noisy": 1.0, "stray": 1.0, "mean": 1.0, "power": 0.3, "deviation": 2.0, "gan": 0.3}
+SETTLED = 400  # steps after which normalisation keeps its constants: a batch is too small to do without them
+WEIGHTS = {"level": 2.0, "noisy": 1.0, "stray": 1.0, "mean": 3.0, "deviation": 5.0, "gan": 0.3}
 
 
 class AccompanyTraining(Training):
@@ -117,26 +115,24 @@ class AccompanyTraining(Training):
 
 
 def moments_apart(made: Tensor, real: Tensor, gate: Tensor) -> dict[str, Tensor]:
-    """Return how far two (B, T, F) pictures of log magnitudes are apart over time, where a gate (B, T, F) is open.
+    """Return how far means and deviations over time of two (B, T, F) log magnitudes are apart, where a gate is open.
 
-    Compared are means and powers of bands, and deviations of the pictures as they are and of coarser ones: how much
-    bands move together, and how slowly. L1 alone learns the median of what could be played, which hardly moves where
-    that is uncertain.
+    Compared are the powers of single bands and frames and of broader and longer ones, as logarithms: how loud music is,
+    how lively, how much bands move together and how slowly. L1 alone learns the median of what could be played, which
+    is soft and hardly moves.
     """
-    pictures = torch.stack([made, real, (gate > 0.5).to(made.dtype)], 1)
-    deviations = list[Tensor]()
+    pictures = torch.stack([torch.exp(2.0 * made), torch.exp(2.0 * real), (gate > 0.5).to(made.dtype)], 1)
+    means, deviations = list[Tensor](), list[Tensor]()
     for frames in (1, 8, 64):
         for bands in (1, 8, made.shape[-1]):
-            *both, weight = nn.functional.avg_pool2d(pictures, (frames, bands)).unbind(1)
+            *powers, weight = nn.functional.avg_pool2d(pictures, (frames, bands)).unbind(1)
             weight = weight / weight.sum(1, keepdim=True).clamp_min(1e-3)
-            means = [(weight * x).sum(1, keepdim=True) for x in both]
-            spread = [((weight * (x - m).square()).sum(1) + 1e-3).sqrt() for x, m in zip(both, means, strict=True)]
+            both = [torch.log(power + 1e-7) / 2.0 for power in powers]
+            mean = [(weight * x).sum(1, keepdim=True) for x in both]
+            spread = [((weight * (x - m).square()).sum(1) + 1e-3).sqrt() for x, m in zip(both, mean, strict=True)]
+            means.append((mean[0] - mean[1]).abs().mean())
             deviations.append((spread[0] - spread[1]).abs().mean())
-            if frames == bands == 1:
-                mean = (means[0] - means[1]).abs().mean()
-                powers = [torch.log((weight * torch.exp(2.0 * x)).sum(1) + 1e-7) / 2.0 for x in both]
-                power = (powers[0] - powers[1]).abs().mean()
-    return {"mean": mean, "power": power, "deviation": torch.stack(deviations).mean()}
+    return {"mean": torch.stack(means).mean(), "deviation": torch.stack(deviations).mean()}
 
 
 def _log(level: Tensor) -> Tensor:
