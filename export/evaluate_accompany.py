@@ -26,7 +26,8 @@ from rtvox.features import MEL_SPEC, Array
 HOP = MEL_SPEC.hop
 SUNG_DB = -45.0  # level of a second in which somebody sings
 PAUSE_S = 4  # seconds without voice before music should have followed
-LED = {"tempo": 120.0, "key": 22.0}  # A minor
+AT_REST = {control.name: control.default for control in Accompany.controls} | {"voice": 0.0}
+LED = AT_REST | {"tempo": 120.0, "key": 22.0}  # A minor
 OTHER_TEMPO = 97.0  # bpm: what a beat is compared with
 HEARD_NAT = 9.0  # below the loudest frame: 78 dB; quieter ones say nothing of a balance
 
@@ -46,8 +47,7 @@ def accompany(network: Accompany, voice: Array) -> Array:
     was_training = network.training
     network.eval()
     heard = torch.tensor(voice, device=network.head.weight.device)
-    values = [0.0 if c.name == "voice" else c.default for c in network.controls]
-    made = filtered(network, heard, *(heard.new_tensor([value]) for value in values))
+    made = filtered(network, heard, *(heard.new_tensor([value]) for value in AT_REST.values()))
     network.train(was_training)
     return np.asarray(made.cpu().numpy())
 
@@ -110,13 +110,15 @@ def evaluate_accompany(
     library, rows = Library(cache), list[dict[str, float]]()
     for song in songs:
         voice, music = held_out_duet(library, song)
-        made = stream(model, voice, voice=0.0)
+        made = stream(model, voice, **AT_REST)
         loud, heard = seconds_db(made), seconds_db(voice) > SUNG_DB
         paused = np.convolve(heard, np.ones(PAUSE_S + 1), "full")[: len(heard)] == 0.0
-        led = stream(model, voice, voice=0.0, **LED)
+        led = stream(model, voice, **LED)
+        far = log_mel_distance(voice, music, voice)
         rows.append(
             {
-                "distance_part": log_mel_distance(made, music, voice) / log_mel_distance(voice, music, voice),
+                "distance_part": log_mel_distance(made, music, voice) / far,
+                "distance_part_led": log_mel_distance(led, music, voice) / far,
                 "sung_db": float(np.median(loud[heard])),
                 "real_db": float(np.median(seconds_db(music)[heard])),
                 "peak": float(np.abs(made + voice).max()),
