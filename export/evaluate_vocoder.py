@@ -114,7 +114,7 @@ def vocode(file: ModelFile, sound: Array) -> Array:
     """Return (N,) what a vocoder makes of the log-mel and pitch of (N,) samples, frame by frame, aligned with them."""
     spec = file.manifest.features
     padded = pad_late(sound, spec.n_fft - spec.hop, spec.hop)
-    told = dict(zip(CONDITIONS, track(padded, spec).T, strict=True))
+    told = dict(zip(CONDITIONS, track(padded, spec).T, strict=True)) if file.manifest.conditions else {}
     return vocode_frames(file, mel_of(padded, spec), told)[: len(sound)]
 
 

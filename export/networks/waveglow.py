@@ -8,9 +8,8 @@ likely as can be: no discriminator, no spectral loss, no pitch.
 Against the paper: every convolution sees the past only, so that a file of it streams and is proved as any other; the
 sound is pre-emphasised and as loud as its log-mel says before the first flow; the two mixes next to it start as a
 cosine transform and a swap of halves, which couplings can colour at once, and the others as random rotations; all
-channels leave at the end. It costs more than live sound can pay for on
-a small machine; `rtvox say` and `rtvox convert` can wait for it. Runs in whichever thread calls it. Read next:
-`../tasks/waveglow.py`, which trains it.
+channels leave at the end. It costs six times what `vocoder` does, which files can wait for. Runs in whichever thread
+calls it. Read next: `../tasks/waveglow.py`, which trains it.
 
 Sources: Prenger, Valle and Catanzaro 2018, "WaveGlow"; Kingma and Dhariwal 2018, "Glow" (flows); Box and Muller 1958
 (the noise).
