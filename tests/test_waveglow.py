@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 from made_vocoder import write_vocoder
+from stirring import stirred
 from test_pairs import speak
 from torch import Tensor
 
@@ -27,17 +28,9 @@ RATE, HOP = 48000, MEL_SPEC.hop
 TINY = FeatureSpec(n_fft=64, n_synthesis=64, hop=16, n_mels=4, n_mfcc=4)
 
 
-def moved(network: WaveGlow) -> WaveGlow:
-    """Return the network with weights that are away from their quiet start."""
-    torch.manual_seed(440)
-    for parameter in network.parameters():
-        parameter.data.add_(0.05 * torch.randn_like(parameter))
-    return network.eval()
-
-
 @pytest.fixture
 def network() -> WaveGlow:
-    return moved(WaveGlow(MEL_SPEC, flows=3, channels=8, layers=3, told=4))
+    return stirred(WaveGlow, MEL_SPEC, amount=0.05, flows=3, channels=8, layers=3, told=4)
 
 
 def hops_of(sound: Array) -> tuple[Tensor, Tensor]:
@@ -61,7 +54,7 @@ def test_noise_of_a_sound_makes_that_sound(network: WaveGlow, music: Array) -> N
 
 
 def test_volume_is_that_of_the_jacobian(rng: np.random.Generator) -> None:
-    network = moved(WaveGlow(TINY, group=4, flows=3, channels=4, layers=2, told=2)).double()
+    network = stirred(WaveGlow, TINY, amount=0.05, group=4, flows=3, channels=4, layers=2, told=2).double()
     samples, mel = (torch.from_numpy(rng.standard_normal((1, 3, n))) for n in (TINY.hop, TINY.n_mels))
     jacobian = torch.func.jacrev(lambda x: network.noise_of(x, mel)[0].flatten())(samples)
     expected = torch.linalg.slogdet(jacobian.reshape(3 * TINY.hop, -1))[1]
