@@ -36,14 +36,27 @@ def spectral_losses(sound: Tensor, target: Tensor) -> dict[str, Tensor]:
     distances, convergences = [], []
     for size in SIZES:
         a, b = (torch.sqrt(power_spectrum(x, size) + 1e-9) for x in (sound, target))
-        hz = torch.arange(a.shape[1], device=a.device) * (RATE / size)
-        weight = (1.0 / (1.0 + hz / CORNER_HZ))[:, None]
-        weight = weight / weight.mean()
+        weight = density(size).to(a.device)[:, None]
         floor = FLOOR * (size / 1024) ** 0.5
         distances.append((weight * (torch.log(a + floor) - torch.log(b + floor)).abs()).mean())
-        error, whole = ((weight * x.square()).sum((1, 2)) for x in (a - b, b))
-        convergences.append(torch.sqrt((error + 1e-9) / (whole + 1e-2)).mean())
+        convergences.append(convergence(a, b, weight))
     return {"log": torch.stack(distances).mean(), "convergence": torch.stack(convergences).mean()}
+
+
+def density(size: int) -> Tensor:
+    """Return (size / 2 + 1,) how much each bin of a window of `size` counts: as the mel scale is dense; mean 1."""
+    weight = 1.0 / (1.0 + torch.arange(size // 2 + 1) * (RATE / size / CORNER_HZ))
+    return weight / weight.mean()
+
+
+def convergence(made: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """Return how far weighed magnitudes (B, ., .) are from others, over the others' own size, the mean over B.
+
+    Where both are alike, as in silence, there is nothing to learn: the gradient of a norm is 0 there, not infinite.
+    """
+    root = weight.sqrt()
+    error, whole = (torch.linalg.vector_norm(root * x, dim=(1, 2)) for x in (made - wanted, wanted))
+    return (error / torch.sqrt(whole.square() + 1e-2)).mean()
 
 
 def discriminator_loss(real: Judgements, made: Judgements) -> Tensor:

@@ -18,7 +18,7 @@ from rtvox.features import Array
 from rtvox.golden import GOLDEN_CONDITIONS
 
 FRAMES = 500
-ALLOWED = 1e-4  # max abs, in spectra of unit size, or in log-mel; of louder spectra, relative to the largest value
+ALLOWED = 1e-4  # max abs, in spectra of unit size, or in log-mel; in proportion, of a mask louder than what it hears
 STATE_BOUND = 5e3  # the places of noise generators are whole numbers up to 4092
 
 
@@ -32,7 +32,7 @@ def verify(network: FrameNetwork, graph: bytes) -> dict[str, float | str]:
     controls |= {name: GOLDEN_CONDITIONS[name] for name in network.conditions}
     whole, state = _network(network, noise, controls, FRAMES)
     largest = max(float(s.abs().max()) for s in state)
-    size = max(1.0, float(np.abs(whole).max())) if network.role == "mask" else 1.0
+    size = max(1.0, float(np.abs(whole).max() / np.abs(noise).max())) if network.role == "mask" else 1.0
     chunked = max(float(np.abs(_network(network, noise, controls, n)[0] - whole).max()) for n in (1, 7, 64)) / size
     streamed = float(np.abs(Graph(graph, **controls).run(noise) - whole).max()) / size
     for what, value, limit in (

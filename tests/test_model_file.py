@@ -354,7 +354,10 @@ def test_a_manifest_that_is_none(text: str, message: str, tiny_model_path: Path)
 
 
 WRONG = {
-    "unknown role": (edited("role", value="juggler"), "role='juggler': needs one of mask, mel, vocoder, speaker"),
+    "unknown role": (
+        edited("role", value="juggler"),
+        "role='juggler': needs one of mask, mel, vocoder, speaker; update rtvox",
+    ),
     "unknown resynthesis": (edited("resynthesis", value="magic"), "resynthesis='magic': needs one of istft"),
     "unknown field": (edited("colour", value="red"), "colour='red': needs a field of format 1: name, title"),
     "field that moves the cursor": (edited("\x1b[2J", value=1), "manifest field ?[2J=1: needs a field of format 1"),

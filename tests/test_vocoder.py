@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
+from made_reader import write_reader
 from stirring import stirred
 from test_pairs import speak
 
@@ -149,7 +149,7 @@ def test_true_spectra_give_the_sound_back_two_hops_late(noise: Array) -> None:
 
 def test_losses_and_discriminators(rng: np.random.Generator) -> None:
     target, other = torch.from_numpy(rng.standard_normal((2, 2, 12000)).astype(np.float32)) * 0.1
-    assert all(float(loss) < 1e-4 for loss in spectral_losses(target, target).values())
+    assert all(float(loss) == 0.0 for loss in spectral_losses(target, target).values())
     silence = torch.zeros(2, 12000, requires_grad=True)
     torch.stack(list(spectral_losses(silence, torch.zeros(2, 12000)).values())).sum().backward()
     assert silence.grad is not None
@@ -226,12 +226,7 @@ def test_prepare_train_export_and_evaluate(
     """From a folder of voices to a model file whose figures are measured, with the command line."""
     monkeypatch.setattr(task, "ADVERSARIAL_FROM", 1)
     monkeypatch.setattr(task.ClipTraining, "frames", 60)
-    for name, value in {"CLIPS": 1, "SECONDS": 1.5, "LIBROSA_ITERATIONS": 2}.items():
-        monkeypatch.setattr(evaluate_vocoder, name, value)
-    folder = tmp_path / "data" / "voice" / "anna"
-    folder.mkdir(parents=True)
-    for i in range(4):
-        soundfile.write(folder / f"{i}.wav", speak(60 + i, 1.5, 190.0), RATE)
+    write_reader(tmp_path, monkeypatch)
     (tmp_path / "tiny-vocoder.toml").write_text(RECIPE)
     common = [str(tmp_path / "tiny-vocoder.toml"), "--cache", str(tmp_path / "cache"), "--runs", str(tmp_path / "runs")]
     model = tmp_path / "tiny-vocoder.onnx"

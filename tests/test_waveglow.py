@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
+from made_reader import write_reader
 from made_vocoder import write_vocoder
 from stirring import stirred
-from test_pairs import speak
 from torch import Tensor
 
-from export import evaluate_vocoder
 from export.__main__ import main
 from export.networks.waveglow import WaveGlow
 from export.recipe import read_recipe
@@ -135,12 +133,7 @@ def test_prepare_train_export_and_evaluate(
 ) -> None:
     """From a folder of voices to a model file that is measured beside the vocoder, with the command line."""
     monkeypatch.setattr(WaveGlowTraining, "frames", 30)
-    for name, value in {"CLIPS": 1, "SECONDS": 1.5, "LIBROSA_ITERATIONS": 2}.items():
-        monkeypatch.setattr(evaluate_vocoder, name, value)
-    folder = tmp_path / "data" / "voice" / "anna"
-    folder.mkdir(parents=True)
-    for i in range(4):
-        soundfile.write(folder / f"{i}.wav", speak(60 + i, 1.5, 190.0), RATE)
+    write_reader(tmp_path, monkeypatch)
     (tmp_path / "tiny-waveglow.toml").write_text(RECIPE)
     recipe = str(tmp_path / "tiny-waveglow.toml")
     common = [recipe, "--cache", str(tmp_path / "cache"), "--runs", str(tmp_path / "runs")]

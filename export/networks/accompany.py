@@ -84,7 +84,7 @@ class Accompany(BandUNet):
         self.register_buffer("scales", (of_keys[..., None] * nearness).amax(1), persistent=False)
         self.register_buffer("below", below, persistent=False)
         self.register_buffer("above", above, persistent=False)
-        self.register_buffer("rate", torch.tensor(rate, dtype=torch.float32), persistent=False)
+        self.keep({"rate": rate})
         self.register_buffer("offset", _offsets(hz, spec), persistent=False)
         self.register_buffer("jumper", torch.arange(spec.n_bins) % JUMPERS, persistent=False)
         self.noise_power = _noise_power(spec)

@@ -71,11 +71,6 @@ class MelVocoder(FrameNetwork):
         self.states = [*(f"block_{i}" for i in range(blocks)), "pitch_past"]
         self.state_shapes = [*[(time - 1, channels)] * blocks, (2,)]
 
-    def keep(self, constants: dict[str, np.ndarray]) -> None:
-        """Hold fixed maps as float32 beside the weights, not among them."""
-        for name, values in constants.items():
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
-
     def listen(self, mel: Tensor, pitch: Tensor, voicing: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return (B, T, outputs, K) of (B, T, M) log-mel, pitch and voicing (B, T, 1), and the blocks' next states."""
         loudness = torch.log(torch.exp(torch.clamp_max(mel, LOUDEST)).mean(-1, keepdim=True))

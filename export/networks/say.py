@@ -113,7 +113,7 @@ class Say(FrameNetwork):
         return torch.cat(out, 1), state
 
     def probes(self, frames: int) -> Array:
-        """Return (T, MAX_TOKENS): one sentence at every step. Raises: ParameterError if espeak-ng is not there."""
+        """Return (T, MAX_TOKENS): one sentence at every step. Raises: MissingExtraError if espeak-ng is not there."""
         spoken = next(sentences(PROBE, self.domains[0]))
         tokens = np.zeros((frames, MAX_TOKENS), np.float32)
         tokens[:, : len(spoken)] = spoken

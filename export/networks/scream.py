@@ -46,7 +46,7 @@ class Scream(FrameNetwork):
         self.spec = spec
         m = spec.n_mels
         self.silence = math.log(spec.floor)
-        self.register_buffer("dct", torch.tensor(dct_basis(spec.n_mfcc, m)), persistent=False)
+        self.keep({"dct": dct_basis(spec.n_mfcc, m)})
         self.see = CausalConv(m + spec.n_mfcc + 1, channels, 1, time=3, width=1)
         self.hear = CausalConv(channels, channels, 1, time=3, width=1)
         self.remember = TimeGRU(channels, 1, hidden)

@@ -8,6 +8,7 @@ never looks at frames to come and normalises with constants only. Read next: `is
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -42,6 +43,11 @@ class FrameNetwork(nn.Module):
     spec: FeatureSpec
     states: list[str]
     state_shapes: list[tuple[int, ...]]
+
+    def keep(self, constants: Mapping[str, np.ndarray]) -> None:
+        """Hold fixed maps as float32 beside the weights, not among them."""
+        for name, values in constants.items():
+            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
 
     def probes(self, frames: int) -> Array:
         """Return (T, ...) frames that are noise about as loud as a voice: what it is proved on."""

@@ -107,8 +107,7 @@ class WaveGlow(FrameNetwork):
         self.mixes = nn.ParameterList(nn.init.orthogonal_(torch.empty(group, group)) for _ in range(flows - 2))
         self.mixes.extend([torch.eye(group).roll(group // 2, 0), _cosine_transform(group).T.contiguous()])
         self.noise = Generators(spec.hop)
-        for name, values in _constants(spec).items():
-            self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
+        self.keep(_constants(spec))
         self.states = ["mel_past", "noise_place", "sound_past", *(f"flow_{i}" for i in range(flows))]
         self.state_shapes = [(SEEN - 1, spec.n_mels), (spec.hop,), (FADED - 1,)]
         self.state_shapes += [flow.state_shape for flow in self.flows]  # type: ignore[misc]

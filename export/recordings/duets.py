@@ -21,10 +21,7 @@ from rtvox.errors import ParameterError
 from rtvox.features import Array
 
 TOLD = 0.85  # how often a tempo is told; a known key always is: without one, music is like that of recorded songs
-MUSIC_DB = (
-    -20.0,
-    2.0,
-)  # of music's loudest second, about as in recorded songs, whatever the voice's level: mean, deviation
+MUSIC_DB = -20.0, 2.0  # of music's loudest second, whatever the voice's, about as in recorded songs: mean, deviation
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from export.networks.magnitudes import Magnitudes
 from export.recipe import Recipe
-from export.sound_losses import CORNER_HZ, FLOOR
+from export.sound_losses import FLOOR, convergence, density
 from export.spectra import analyze, log_mel_of
 from export.tasks.vocoder import OVERLAP, SETTLE, SPEC, ClipTraining, Item
 
@@ -28,7 +28,7 @@ class MagnitudesTraining(ClipTraining):
 
     def __init__(self, recipe: Recipe, cache: Path) -> None:
         super().__init__(recipe, cache, Magnitudes(SPEC, **recipe.network))
-        self.register_buffer("dense", _density(), persistent=False)
+        self.register_buffer("dense", density(SPEC.n_fft), persistent=False)
 
     def training_step(self, batch: Item, _: int) -> Tensor:
         """Return the loss of a batch of items."""
@@ -47,10 +47,4 @@ class MagnitudesTraining(ClipTraining):
         spectra, _ = self.network(log_mel_of(wanted, SPEC), pitch, voicing, self.network.zero_state(len(samples)))
         made, wanted = spectra[:, SETTLE:, :, 0].float(), wanted[:, SETTLE:]
         distance = (self.dense * (torch.log(made + FLOOR) - torch.log(wanted + FLOOR)).abs()).mean()
-        error, whole = ((self.dense * x.square()).sum((1, 2)) for x in (made - wanted, wanted))
-        return {"log": distance, "convergence": torch.sqrt((error + 1e-9) / (whole + 1e-2)).mean()}
-
-
-def _density() -> Tensor:
-    weight = 1.0 / (1.0 + torch.arange(SPEC.n_bins) * (SPEC.sample_rate / SPEC.n_fft / CORNER_HZ))
-    return weight / weight.mean()
+        return {"log": distance, "convergence": convergence(made, wanted, self.dense)}
