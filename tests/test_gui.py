@@ -325,16 +325,21 @@ def test_a_recording_shows_its_time(window: Window, qtbot: QtBot, tmp_path: Path
 
 def test_models_load_by_card_and_by_key(window: Window, station: Station, qtbot: QtBot) -> None:
     cards = window.board.cards.cards
-    assert cards["none"].isChecked()
+
+    def chosen() -> list[str]:
+        return [name for name, card in cards.items() if card.isChecked()]
+
+    assert chosen() == ["none"]
     load_full(window, qtbot)
     assert station.session.model == "full"
-    assert [name for name, card in cards.items() if card.isChecked()] == ["full"]
+    qtbot.waitUntil(lambda: chosen() == ["full"], timeout=WAIT_MS)
     qtbot.keyClick(window, Qt.Key.Key_0)
     qtbot.waitUntil(lambda: station.session.model == "none", timeout=WAIT_MS)
     qtbot.waitUntil(lambda: window.board.faders.own == {}, timeout=WAIT_MS)
+    qtbot.waitUntil(lambda: chosen() == ["none"], timeout=WAIT_MS)
     window.board.cards.load("absent")
     qtbot.waitUntil(lambda: "absent" in window.board.banner.text, timeout=WAIT_MS)
-    assert cards["none"].isChecked()
+    assert chosen() == ["none"]
 
 
 def test_a_and_b_keep_model_and_values(window: Window, station: Station, qtbot: QtBot) -> None:

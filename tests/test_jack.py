@@ -13,6 +13,7 @@ import pytest
 from audio_systems import JackServer, Tape, environment, exact_share, jack_server, wait_for
 from soak import soak
 
+from rtvox.chain import REST_S
 from rtvox.demo import read_clip
 from rtvox.devices import SoundCard, find_device, list_devices
 from rtvox.engine import Engine
@@ -44,6 +45,7 @@ for turn in range(6):
         time.sleep(0.001)
     card.stop()
 """
+RESERVE_MS = 300.0  # so that a busy machine, too, misses no hop, which a network would remember for seconds
 
 
 @pytest.fixture
@@ -75,6 +77,8 @@ def play_through(engine: Engine, sound: Array) -> tuple[Array, int]:
         (entrance,), (way_out,) = card.stream.ports
         player.connect(mouth, entrance)
         player.connect(way_out, ear)
+        # After a rest a chain is as new, however long it has been silent.
+        wait_for(lambda: engine._keeper.converter.player.position > 1.5 * REST_S * card.sample_rate, "rest")
         player.callback = play
         wait_for(lambda: tape.done, "end of the tape", 30.0)
     finally:
@@ -93,7 +97,7 @@ def test_the_server_and_no_wiring_are_listed(jack: JackServer) -> None:
 def test_a_file_over_jack_equals_the_offline_path(rate: int, noise: Array, full_model_path: Path) -> None:
     with (
         jack_server(rate=rate, sync=True),
-        Engine(SoundCard(UNWIRED, UNWIRED, channels_in=1, channels_out=1)) as engine,
+        Engine(SoundCard(UNWIRED, UNWIRED, channels_in=1, channels_out=1), reserve_ms=RESERVE_MS) as engine,
     ):
         engine.load(full_model_path)
         engine.start()
@@ -108,15 +112,17 @@ def test_a_file_over_jack_equals_the_offline_path(rate: int, noise: Array, full_
 
 def test_a_song_over_jack_equals_the_offline_path() -> None:
     clip = read_clip(3.0)
-    with jack_server(sync=True), Engine(SoundCard(UNWIRED, UNWIRED, channels_in=1, channels_out=1)) as engine:
+    with (
+        jack_server(sync=True),
+        Engine(SoundCard(UNWIRED, UNWIRED, channels_in=1, channels_out=1), reserve_ms=RESERVE_MS) as engine,
+    ):
         engine.load("isolate")
         engine.start()
         heard, before = play_through(engine, clip)
         heard = heard[engine.delay + 128 :]  # as above
-    # A network remembers: the silence before the song counts, and where in a hop the song begins. Which of player and
-    # rtvox JACK runs first is its own choice.
+    # A network remembers where in a hop the song begins. Which of player and rtvox JACK runs first is its own choice.
     shares = []
-    for silence in (before, before + 128, max(before - 128, 0)):
+    for silence in (before, before + 128):
         expected = convert_array(np.pad(clip, (silence, 0)), 48000, "isolate")[silence:]
         error = np.abs(heard[: len(expected)] - expected)[: 30 * 4800].reshape(30, -1).max(axis=1)
         shares.append(float(np.mean(error < 1e-5)))
