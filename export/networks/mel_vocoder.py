@@ -41,10 +41,25 @@ class CausalBlock(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, T, C) to the same shape, and return the next state."""
+        assert self.taps.bias is not None
         seen = torch.cat([state, x], 1)
-        y = self.norm(self.taps(seen.transpose(1, 2)).transpose(1, 2))
+        y = self.norm(depthwise(seen, self.taps.weight[:, 0].T, self.taps.bias))
         y = self.narrow(nn.functional.gelu(self.widen(y)))
         return x + self.scale * y, seen[:, -self.state_shape[0] :]
+
+
+def depthwise(seen: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
+    """Return the convolution along frames of (B, ..., k - 1 + T, C), each channel by itself: (B, ..., T, C).
+
+    `taps` is (..., k, C), `bias` (..., C). A graph that is exported takes one frame, T = 1: a product and a sum, which
+    onnxruntime does in a fifth of the time.
+    """
+    if torch.onnx.is_in_onnx_export():
+        return (seen * taps).sum(-2, keepdim=True) + bias[..., None, :]
+    lines = seen.transpose(-1, -2)
+    weight = taps.transpose(-1, -2).flatten(0, -2)[:, None]
+    made = nn.functional.conv1d(lines.flatten(1, -2), weight, bias.flatten(), groups=len(weight))
+    return made.unflatten(1, lines.shape[1:-1]).transpose(-1, -2)
 
 
 class MelVocoder(FrameNetwork):

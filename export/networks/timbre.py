@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.networks.mel_vocoder import CausalBlock
+from export.networks.mel_vocoder import CausalBlock, depthwise
 from export.networks.streaming import FrameNetwork, Generators, scan
 from export.networks.vae import Latent, draw
 from rtvox.errors import ParameterError
@@ -79,7 +79,7 @@ class Partials(nn.Module):
 
 
 class Voice(nn.Module):
-    """A domain's own part of its generator: residual blocks, and a head that gives (B, T, 2 M), shape and partials."""
+    """A domain's own part of its generator: residual blocks, and a head for shape and partials. `sing` runs it."""
 
     def __init__(self, channels: int, n_mels: int, blocks: int, time: int) -> None:
         super().__init__()
@@ -88,13 +88,27 @@ class Voice(nn.Module):
         self.head = nn.Linear(channels, 2 * n_mels)
         nn.init.normal_(self.head.weight, std=0.01)
 
-    def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Map (B, T, C) features to the head's output, and return the next state."""
-        new = []
-        for block, before in zip(self.blocks, state, strict=True):
-            x, after = block(x, before)
-            new.append(after)
-        return self.head(self.norm(x)), new
+
+def sing(voices: Sequence[Voice], x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Run N voices side by side in single operations, which are what a live frame costs.
+
+    Args:
+        x: (B, T, C) features, the same for all.
+        state: (B, N, k - 1, C) for each block.
+
+    Returns:
+        (B, N, T, 2 M), what the heads give, and the next state.
+    """
+    x, new = x[:, None].expand(-1, len(voices), -1, -1), []
+    for row, before in zip(zip(*(voice.blocks for voice in voices), strict=True), state, strict=True):
+        seen = torch.cat([before, x], 2)
+        taps = torch.stack([block.taps.weight[:, 0].T for block in row])
+        y = depthwise(seen, taps, torch.stack([block.taps.bias for block in row]))
+        y = _products([block.widen for block in row], _norms([block.norm for block in row], y))
+        y = _products([block.narrow for block in row], nn.functional.gelu(y))
+        x = x + torch.stack([block.scale for block in row])[:, None] * y
+        new.append(seen[:, :, -before.shape[2] :])
+    return _products([voice.head for voice in voices], _norms([voice.norm for voice in voices], x)), new
 
 
 class Timbre(FrameNetwork):
@@ -106,6 +120,7 @@ class Timbre(FrameNetwork):
     probe = -5.0, 2.0
     dct: Tensor
     audible: Tensor
+    numbers: Tensor
 
     def __init__(
         self,
@@ -124,20 +139,20 @@ class Timbre(FrameNetwork):
         self.silence = math.log(spec.floor)
         self.register_buffer("dct", torch.tensor(dct_basis(spec.n_mfcc, spec.n_mels)), persistent=False)
         self.register_buffer("audible", torch.tensor(_audible(spec)), persistent=False)
+        self.register_buffer("numbers", torch.arange(float(len(domains))), persistent=False)
         self.partials = Partials(spec)
         self.listen = nn.Linear(spec.n_mfcc + 2, channels)
         self.encoder = nn.ModuleList([CausalBlock(channels, 2, time) for _ in range(blocks)])
         self.latent = Latent(channels, latent)
         self.enter = nn.Linear(latent + spec.n_mels + 3, channels)
         self.shared = CausalBlock(channels, 2, time)
-        voices = [Voice(channels, spec.n_mels, blocks, time) for _ in domains]
-        self.voices = nn.ModuleList(voices)
+        self.voices = nn.ModuleList([Voice(channels, spec.n_mels, blocks, time) for _ in domains])
         self.chance = Generators(2 * latent)
         block = self.shared.state_shape
         states: dict[str, tuple[int, ...]] = {f"encoder_{i}": block for i in range(blocks)}
         states |= {"held": (latent,), "wander": (latent,), "chance": (2 * latent,), "shared": block}
-        self.own = {name: [f"{name}_{i}" for i in range(blocks)] for name in self.domains}
-        states |= {key: block for keys in self.own.values() for key in keys}
+        self.own = [f"voices_{i}" for i in range(blocks)]
+        states |= dict.fromkeys(self.own, (len(domains), *block))
         self.states, self.state_shapes = list(states), list(states.values())
 
     def forward(self, mel: Tensor, *others: Any) -> tuple[Tensor, list[Tensor]]:
@@ -151,9 +166,8 @@ class Timbre(FrameNetwork):
         Returns:
             (B, T, M) log-mel and the next state. Delay: none.
         """
-        every = torch.ones_like(mel[..., :1])
-        domain, towards, morph, octave, dynamics, hold, jitter, drift, *told = (every * x for x in others[:-1])
-        pitch, voicing, loudness = told
+        domain, towards, morph, octave, dynamics, hold, jitter, drift, *told = others[:-1]
+        pitch, voicing, loudness = (x.expand(*mel.shape[:2], 1) for x in told)
         old = dict(zip(self.states, others[-1], strict=True))
         mean, _, new = self.encode(mel, voicing, loudness, old)
         latent, after = self._perform(mean, hold, jitter, drift, old)
@@ -162,12 +176,11 @@ class Timbre(FrameNetwork):
         played = torch.clamp(REFERENCE_DB + dynamics * (loudness - REFERENCE_DB), -100.0, 0.0)
         picture = voicing * self.partials(pitch)
         x, new["shared"] = self.begin(latent, picture, pitch, voicing, played, old["shared"])
-        out = torch.zeros_like(mel)
-        for i, name in enumerate(self.domains):
-            weight = (1.0 - morph) * _near(domain, i) + morph * _near(towards, i)
-            made, states = self.speak(i, x, picture, played, [old[key] for key in self.own[name]])
-            new |= dict(zip(self.own[name], states, strict=True))
-            out = out + weight * made
+        own = [old[key] for key in self.own]
+        made, own = self.speak(range(len(self.domains)), x, picture, played, own)
+        new |= dict(zip(self.own, own, strict=True))
+        share = (1.0 - morph) * self._near(domain) + morph * self._near(towards)
+        out = (share.expand(*mel.shape[:2], -1).transpose(1, 2)[..., None] * made).sum(1)
         out = self.level(out, played)
         awake = torch.clamp((loudness - ASLEEP_DB) / (AWAKE_DB - ASLEEP_DB), 0.0, 1.0)
         return torch.clamp_min(self.silence + awake * (out - self.silence), self.silence), [new[k] for k in self.states]
@@ -196,11 +209,12 @@ class Timbre(FrameNetwork):
         return after
 
     def speak(
-        self, domain: int, x: Tensor, picture: Tensor, loudness: Tensor, state: Sequence[Tensor]
+        self, domains: Sequence[int], x: Tensor, picture: Tensor, loudness: Tensor, state: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return (B, T, M) log-mel of one domain, and the states of its blocks; `picture` as for `begin`."""
-        made, after = self.voices[domain](x, state)
+        """Return (B, N, T, M) log-mel of N domains, and the states of their blocks; `picture` as for `begin`."""
+        made, after = sing([cast(Voice, self.voices[i]) for i in domains], x, state)
         shape, depth = made.chunk(2, -1)
+        loudness, picture = loudness[:, None], picture[:, None]
         mel = loudness * NAT + UNIT * (shape - 0.5) + nn.functional.softplus(depth) * picture
         return torch.clamp_min(mel, self.silence), after
 
@@ -225,12 +239,12 @@ class Timbre(FrameNetwork):
         picture = voicing * self.partials(pitch)
         x, _ = self.begin(latent, picture, pitch, voicing, loudness, state["shared"])
         mel = torch.zeros(*x.shape[:2], self.spec.n_mels, device=x.device)
-        for i, name in enumerate(self.domains):
+        for i in range(len(self.domains)):
             rows = torch.nonzero(domain == i)[:, 0]
             if len(rows):
-                own = [state[key][rows] for key in self.own[name]]
-                made, _ = self.speak(i, x[rows], picture[rows], loudness[rows], own)
-                mel = mel.index_copy(0, rows, made.to(mel.dtype))
+                own = [state[key][rows, i : i + 1] for key in self.own]
+                made, _ = self.speak([i], x[rows], picture[rows], loudness[rows], own)
+                mel = mel.index_copy(0, rows, made[:, 0].to(mel.dtype))
         return self.level(mel, loudness)
 
     def level(self, mel: Tensor, loudness: Tensor) -> Tensor:
@@ -238,6 +252,10 @@ class Timbre(FrameNetwork):
         power = torch.exp(2.0 * torch.clamp_max(mel, LOUDEST)) @ self.audible[:, None]
         lack = loudness - torch.log(power + 1e-12) / (2.0 * NAT)
         return torch.clamp_min(mel + NAT * torch.clamp(lack, -LEVELLED_DB, LEVELLED_DB), self.silence)
+
+    def _near(self, place: Tensor) -> Tensor:
+        """Return how much of each domain (..., D) there is at a place (..., 1) between the whole numbers."""
+        return torch.clamp_min(1.0 - (place - self.numbers).abs(), 0.0)
 
     def _perform(
         self, mean: Tensor, hold: Tensor, jitter: Tensor, drift: Tensor, old: dict[str, Tensor]
@@ -265,6 +283,13 @@ def _follow(rate: Tensor, new: Tensor, state: Tensor) -> Tensor:
     return scan(rate.transpose(0, 1), new.transpose(0, 1), state).transpose(0, 1)
 
 
-def _near(place: Tensor, domain: int) -> Tensor:
-    """Return how much of a domain there is at a place between the whole numbers."""
-    return torch.clamp_min(1.0 - (place - domain).abs(), 0.0)
+def _norms(norms: Sequence[nn.LayerNorm], x: Tensor) -> Tensor:
+    """Normalise (B, N, T, C), each of the N by its own."""
+    weight, bias = torch.stack([norm.weight for norm in norms]), torch.stack([norm.bias for norm in norms])
+    return nn.functional.layer_norm(x, x.shape[-1:]) * weight[:, None] + bias[:, None]
+
+
+def _products(layers: Sequence[nn.Linear], x: Tensor) -> Tensor:
+    """Map (B, N, T, C) to (B, N, T, E), each of the N by its own layer."""
+    weight, bias = torch.stack([layer.weight.T for layer in layers]), torch.stack([layer.bias for layer in layers])
+    return x @ weight + bias[:, None]
