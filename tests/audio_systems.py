@@ -93,13 +93,30 @@ def may_be_realtime() -> bool:
     return True
 
 
-class JackServer:
+class Server:
+    """A sound server that a subclass has started."""
+
+    _process: subprocess.Popen[bytes] | None = None
+
+    def kill(self) -> None:
+        """End it without a farewell."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        if self._process:
+            end(self._process)
+            self._process = None
+
+
+class JackServer(Server):
     """A jackd with the dummy driver; `start` and `stop` may be repeated, with another period or rate."""
 
     def __init__(self, *, sync: bool, realtime: bool) -> None:
         require("jackd")
         self.name, self._sync, self._realtime = f"rtvox-test-{os.getpid()}", sync, realtime
-        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, period: int = 128, rate: int = 48000) -> None:
         driver = ("-d", "dummy", "-r", str(rate), "-p", str(period))
@@ -116,18 +133,6 @@ class JackServer:
         """Return the names of all ports that are wired."""
         with jack.Client("rtvox-ports", no_start_server=True) as client:
             return [port.name for port in client.get_ports() if client.get_all_connections(port)]
-
-    def kill(self) -> None:
-        """End it without a farewell."""
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> None:
-        if self._process:
-            end(self._process)
-            self._process = None
 
 
 @contextlib.contextmanager
@@ -148,13 +153,12 @@ def jack_server(
             server.stop()
 
 
-class PulseServer:
+class PulseServer(Server):
     """A PulseAudio daemon without devices; `start` and `stop` may be repeated."""
 
     def __init__(self, folder: Path) -> None:
         require("pulseaudio", "pactl")
         self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -180,18 +184,6 @@ class PulseServer:
         """Add an output that nobody hears, with a monitor NAME.monitor; samples stay float32."""
         arguments = (f"sink_name={name}", "format=float32le", "rate=48000", "channels=2")
         subprocess.run(["pactl", "load-module", "module-null-sink", *arguments], stdout=NOISE, check=True)
-
-    def kill(self) -> None:
-        """End it without a farewell."""
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> None:
-        if self._process:
-            end(self._process)
-            self._process = None
 
 
 @contextlib.contextmanager
