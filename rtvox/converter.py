@@ -124,8 +124,12 @@ class Converter:
         self._in_position += samples
         self._out_position = self._in_position + self.prefill
         self._edge.reset()
-        self._sound_from = self._out_position + self.player.dry_delay + self._settling
+        self._sound_from = self._out_position + self._filling()
         self._counts.dropped += samples
+
+    def _filling(self) -> int:
+        """Return how many samples it takes until nothing from before a gap is heard, of no chain that sounds."""
+        return self._edge.delay_of(self._mixer.longest_delay) + self._settling
 
     def _hop(self, raw: Array) -> None:
         player = self.player
@@ -135,7 +139,7 @@ class Converter:
             self._counts.failed_hops += 1
             self._mixer.fail(error)
             out = self._edge.pull(np.zeros_like(raw))
-            self._sound_from = self._out_position + len(out) + player.dry_delay + self._settling
+            self._sound_from = self._out_position + len(out) + self._filling()
         player.dry_gain, player.ceiling = self._mixer.cover()
         if self._settling:  # between the samples that were limited there may be higher ones
             np.clip(out, -player.ceiling, player.ceiling, out=out)

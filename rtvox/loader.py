@@ -19,6 +19,7 @@ from rtvox.keeper import Keeper
 from rtvox.mixer import Mixer
 from rtvox.priority import CONTROL_PRIORITY, raise_priority
 from rtvox.providers import Provider
+from rtvox.realtime import give_back
 from rtvox.synthesis import STRUCTURAL, wanted_synthesis
 
 Model = str | os.PathLike[str] | Chain | None  # a name, a path, a chain made elsewhere, or no model
@@ -119,3 +120,4 @@ class Loader:
                 raise RtvoxError(f"{mixer.error}; the model in use stays")
             time.sleep(0.005)
         mixer.retired.clear()
+        give_back()

@@ -60,6 +60,11 @@ class Mixer:
         self._rise = np.sin(angle).astype(np.float32).reshape(FADE_HOPS, self.hop)
         self._fall = np.cos(angle).astype(np.float32).reshape(FADE_HOPS, self.hop)
 
+    @property
+    def longest_delay(self) -> int:
+        """Samples at 48 kHz beyond the hop: of the chain in use or, if that is longer, of the one that comes in."""
+        return max(chain.delay for chain in (self.chain, self.incoming) if chain)
+
     def reset(self) -> None:
         """Be as new, with every control where the user has it. Before the converter thread starts."""
         self.chain.settle(self.params)

@@ -67,6 +67,7 @@ class Player:
         self._mono, self._wet, self._dry, self._cover_by = (np.zeros(max_block, np.float32) for _ in range(4))
         self._sound = np.zeros(max_block, np.bool_)
         self._state, self._faded = _WET, 0
+        self._cover_delay = delay  # `dry_delay` when the wet sound was last whole: another within a cover would jump
         self._fade_in = (np.sin(np.pi / 2 * np.arange(1, FADE + 1) / (FADE + 1)) ** 2).astype(np.float32)
         self._fade_out = self._fade_in[::-1].copy()
         self._played = np.zeros(FADE + 1, np.float32)  # the newest output samples
@@ -98,9 +99,11 @@ class Player:
         self.inputs.write(position, mono)
         first, last = self.outputs.read(position, wet)
         recorder = self.recorder
+        if self._state == _WET:
+            self._cover_delay = self.dry_delay
         whole = last - first == n and self._state == _WET
         if recorder or not whole:
-            self.inputs.copy(position - self.prefill - self.dry_delay, dry)
+            self.inputs.copy(position - self.prefill - self._cover_delay, dry)
         if not whole:
             self._cover(wet, dry, first, last)
         self._played[: max(0, FADE + 1 - n)] = self._played[min(n, FADE + 1) :]

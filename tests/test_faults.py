@@ -67,6 +67,23 @@ class TestLate:
         assert status.dropped > 1.9 * rate
         assert status.latency.total == round(delay * RATE / rate)
 
+    @pytest.mark.parametrize("seed", range(3))
+    def test_stalls_while_models_come_and_go(self, music: Array, seed: int) -> None:
+        """Neither what a new model's delay line still holds is heard, nor does the cover jump to its delay."""
+        rng, x = np.random.default_rng(seed), np.concatenate([music, music[::-1]])
+        player = Player(x, made(0.6, 256))
+        player.play(RATE // 2)
+        mixer, delay = player.engine._mixer, 256
+        while player.position < len(x) - RATE:
+            if not (mixer.pending or mixer.incoming):
+                delay = 768 - delay
+                mixer.pending = made(0.6, delay)
+            player.play(player.position + 128 * int(rng.integers(1, 50)))
+            stall(player, player.position + 128 * int(rng.choice([1, 2, 3, 4, 8, 30, 80])))
+        out, _ = player.stop()
+        assert roughness(out) <= roughness(x)
+        assert player.engine.status().misses > 100
+
     def test_silence_instead_of_dry(self, music: Array) -> None:
         player = Player(music, made(0.5))
         player.engine.set("miss_policy", 1.0)
