@@ -12,6 +12,7 @@ played later.
 from __future__ import annotations
 
 import _thread
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,7 +139,7 @@ class Player:
                 faded = slice(self._faded, self._faded + count)
                 here = slice(at, at + count)
                 wet[here] = cover[here] + self._fade_out[faded] * (self._onward[faded] - cover[here])
-                np.clip(wet[here], -self.ceiling, self.ceiling, out=wet[here])
+                np.clip(wet[here], -self.ceiling, self.ceiling, out=wet[here])  # which may just have come down
                 at = self._step(at, count, _DRY)
             elif self._state == _DRY:
                 if first <= at < last:
@@ -165,8 +166,16 @@ class Player:
         """Begin to fade to dry at index `at`.
 
         No wet sample is left to fade out, so the sound goes on as the point reflection of its last FADE samples: value,
-        slope and curvature continue, which no other signal at hand can do.
+        slope and curvature continue, which no other signal at hand can do. What of it is louder than the last sample
+        bends towards the ceiling: cut off there, it would click.
         """
         past = np.concatenate([self._played, wet[:at]])[-FADE - 1 :]
-        self._onward[:] = 2.0 * past[-1] - past[-2::-1]
+        onward = 2.0 * past[-1] - past[-2::-1]
+        if math.isfinite(self.ceiling):
+            knee = min(abs(float(past[-1])), self.ceiling)
+            room = max(self.ceiling - knee, 1e-6)
+            over = np.abs(onward) - knee
+            bent = np.copysign(knee + room * np.tanh(over / room), onward)
+            onward = np.where(over > 0.0, bent, onward)
+        self._onward[:] = onward
         self._state, self._faded = _TO_DRY, 0

@@ -84,6 +84,18 @@ class TestLate:
         assert roughness(out) <= roughness(x)
         assert player.engine.status().misses > 100
 
+    @pytest.mark.parametrize("rate", [RATE, 96000])
+    def test_what_goes_on_above_the_ceiling_is_bent(self, music: Array, rate: int) -> None:
+        x = np.float32(1.9) * music
+        player = Player(x, None, rate=rate)
+        for at in range(rate // 2, len(x) - rate // 4, 3001):
+            player.play(at)
+            stall(player, at + 1536)
+        out, _ = player.stop()
+        assert roughness(out) <= 1.0001 * roughness(x)  # the transforms' rounding
+        assert np.abs(out).max() <= 1.0
+        assert player.engine.status().misses > 40
+
     def test_silence_instead_of_dry(self, music: Array) -> None:
         player = Player(music, made(0.5))
         player.engine.set("miss_policy", 1.0)
