@@ -46,11 +46,12 @@ def find_pair(source: str | int | None, sink: str | int | None, host: str | None
 
     Args:
         source, sink: as `find_device`.
-        host: take defaults from this host only.
+        host: take defaults from this host only. If it is JACK, nobody else is asked: a server that is gone is looked
+            for again and again, and PortAudio loses some 14 KB each time it looks around (measured with 19.6).
 
     Raises: DeviceError as `find_device`, and if the two do not fit together.
     """
-    rows = list_devices()
+    rows = jack_host.rows() if host == jack_host.HOST else list_devices()
     ins, outs = _matches(rows, source, "input", host), _matches(rows, sink, "output", host)
     for common in dict.fromkeys(row.host for row in ins):
         if any(row.host == common for row in outs):

@@ -39,6 +39,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> list[DeviceRow]:
     """All devices there are; a test may change them."""
     there = list(ROWS)
     monkeypatch.setattr(device_list, "list_devices", lambda: list(there))
+    monkeypatch.setattr("rtvox.jack_host.rows", lambda: [row for row in there if row.host == "JACK"])
     return there
 
 
