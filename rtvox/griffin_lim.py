@@ -6,7 +6,9 @@ samples. Runs in the converter thread; every buffer is made once. Read next: `me
 The family is RTISI-LA (Zhu, Beauregard and Wyse 2007, "Real-time signal estimation from modified short-time Fourier
 transform magnitude spectra"), with the momentum of fast Griffin-Lim (Perraudin, Balazs and Sondergaard 2013), and one
 step further: not frames are settled one by one, but samples. What was played stays as it is; all that was not, also
-under older frames, is still searched for, so that a look-ahead of 0, even of -1 or -2 frames, is worth more.
+under older frames, is still searched for, so that a look-ahead of 0, even of -1 or -2 frames, is worth more. What
+was played and what is still searched for meet in a short fade, part of the search: a step there, however small, is
+wide-band noise, which fills quiet bands.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from rtvox.features import Array, FeatureSpec, Spectrum
 LOOK_AHEAD = (-2, 3)  # frames; see GriffinLim
 MAX_ITERATIONS = 64
 MOMENTUM = 0.8  # measured on speech, song and violin: 0.7 to 0.9 are alike, 0 is 3 dB worse, 1.2 is 4 dB worse
-_EDGE = (
-    1e-3  # of the window's square: where the frames' weights add up to less, at the newest end, they are not divided
-)
+NEWEST = 0.5  # weight of the newest frame beside older ones: no other has yet confirmed its phases
+SEAM = 16  # samples over which a hop goes on from what was expected after the one before: no step at their border
+_EDGE = 5e-4  # where the weighted squares of the windows add up to less, at the newest end, they are not divided
 _TINY = 1e-12  # magnitude without a phase
 
 
@@ -81,7 +83,15 @@ class GriffinLim:
         self._settled = np.zeros(span, np.float32)  # what older frames add
         self._overlapping = np.lib.stride_tricks.sliding_window_view(self._signal, n_fft)[::hop]
         self._window = spec.analysis_window()
-        self._normalise = _normaliser(self._window, hop, active)
+        weights = np.ones(active, np.float32)
+        weights[-1] = NEWEST
+        self._weighted = weights[:, None] * self._window
+        self._normalise = _normaliser(self._window, self._weighted, hop)
+        seam = min(SEAM, hop)
+        leave = np.cos(np.pi / 2.0 * (np.arange(seam) + 0.5) / seam) ** 2
+        self._leave, self._expected = leave.astype(np.float32), np.zeros(seam, np.float32)
+        self._seam = self._signal[self._played : self._played + seam]
+        self._normalise[self._played : self._played + seam] *= 1.0 - self._leave
         self._frames = np.zeros((active, n_fft), np.float32)
         self._sum = np.zeros(span, np.float32)
         self._places = [(self._sum[i * hop : i * hop + n_fft], frame) for i, frame in enumerate(self._frames)]
@@ -103,7 +113,7 @@ class GriffinLim:
         self._frames[-1] = 0.0
         if self.use_phase:
             np.fft.irfft(x, len(self._window), out=self._frames[-1])
-            self._frames[-1] *= self._window
+            self._frames[-1] *= self._weighted[-1]
         self._overlap_add()
         for turn in range(self.iterations):
             np.multiply(self._overlapping, self._window, out=self._frames)
@@ -118,7 +128,7 @@ class GriffinLim:
             np.divide(self._goal, self._scale, out=self._scale)
             aim *= self._scale
             np.fft.irfft(aim, len(self._window), out=self._frames)  # type: ignore[arg-type]
-            self._frames *= self._window
+            self._frames *= self._weighted
             self._overlap_add()
         self._out[:] = self._signal[self._played : self._played + hop]
         return self._out
@@ -135,7 +145,9 @@ class GriffinLim:
         for samples in (self._settled, self._signal):
             samples[:-hop] = samples[hop:]
         self._settled[-hop:] = 0.0
+        np.multiply(self._seam, self._leave, out=self._expected)
         self._frames[:-1] = self._frames[1:]
+        self._frames[-2] /= NEWEST
         self._goal[:-1] = self._goal[1:]
 
     def _overlap_add(self) -> None:
@@ -145,13 +157,15 @@ class GriffinLim:
         for place, frame in self._places:
             place += frame
         np.multiply(self._sum[played:], self._normalise[played:], out=self._signal[played:])
+        self._seam += self._expected
 
 
-def _normaliser(window: Array, hop: int, active: int) -> Array:
+def _normaliser(window: Array, weighted: Array, hop: int) -> Array:
     """Return 1 / the sum of squared windows, of the active frames and all before them, for each sample under them."""
-    older = len(window) // hop
-    total = np.zeros((older + active - 1) * hop + len(window))
-    for i in range(older + active):
-        total[i * hop : i * hop + len(window)] += window.astype(np.float64) ** 2
+    active, n_fft = weighted.shape
+    older = n_fft // hop
+    total = np.zeros((older + active - 1) * hop + n_fft)
+    for i, synthesis in enumerate([*[window] * older, *weighted]):
+        total[i * hop : i * hop + n_fft] += (window * synthesis).astype(np.float64)
     normalise: Array = (1.0 / np.maximum(total[older * hop :], _EDGE)).astype(np.float32)
     return normalise

@@ -73,9 +73,9 @@ def test_a_stream_is_what_the_whole_signal_gives(look_ahead: int | None, folder:
 
 def test_so_it_is_with_the_shipped_ones(monkeypatch: pytest.MonkeyPatch, silence: Array) -> None:
     monkeypatch.setenv("RTVOX_MODELS", str(CHECKPOINTS))
-    parts = list(compare(0.2 * read_clip(3.0), 4, 1.5, "scream"))
+    parts = list(compare(0.2 * read_clip(3.0), 2, 1.5, "scream"))
     assert max(part.drift for part in parts) <= 1e-5
-    assert abs(np.mean([part.dc for part in parts])) <= 5e-4  # a part's own mean, of either sign, is a slow rumble
+    assert max(abs(part.dc) for part in parts) <= 1e-3
     assert np.abs(copied(silence[: RATE // 2])).max() <= 1e-4  # -80 dB
 
 

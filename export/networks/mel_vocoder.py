@@ -9,6 +9,9 @@ Sources: Liu et al. 2022, "A ConvNet for the 2020s", on frames as in Siuzdak 202
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -41,9 +44,8 @@ class CausalBlock(nn.Module):
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, T, C) to the same shape, and return the next state."""
-        assert self.taps.bias is not None
         seen = torch.cat([state, x], 1)
-        y = self.norm(depthwise(seen, self.taps.weight[:, 0].T, self.taps.bias))
+        y = self.norm(depthwise(seen, self.taps.weight[:, 0].T, cast(Tensor, self.taps.bias)))
         y = self.narrow(nn.functional.gelu(self.widen(y)))
         return x + self.scale * y, seen[:, -self.state_shape[0] :]
 
@@ -60,6 +62,31 @@ def depthwise(seen: Tensor, taps: Tensor, bias: Tensor) -> Tensor:
     weight = taps.transpose(-1, -2).flatten(0, -2)[:, None]
     made = nn.functional.conv1d(lines.flatten(1, -2), weight, bias.flatten(), groups=len(weight))
     return made.unflatten(1, lines.shape[1:-1]).transpose(-1, -2)
+
+
+def abreast(blocks: Sequence[CausalBlock], x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """Run N blocks of one size side by side, in single operations, each as it is by itself.
+
+    Maps (B, N, T, C) to the same shape; `state` and the next one are (B, N, k - 1, C).
+    """
+    seen = torch.cat([state, x], 2)
+    taps = torch.stack([block.taps.weight[:, 0].T for block in blocks])
+    y = depthwise(seen, taps, torch.stack([cast(Tensor, block.taps.bias) for block in blocks]))
+    y = products([block.widen for block in blocks], norms([block.norm for block in blocks], y))
+    y = products([block.narrow for block in blocks], nn.functional.gelu(y))
+    return x + torch.stack([block.scale for block in blocks])[:, None] * y, seen[:, :, -state.shape[2] :]
+
+
+def norms(layers: Sequence[nn.LayerNorm], x: Tensor) -> Tensor:
+    """Normalise (B, N, T, C), each of the N by its own layer."""
+    weight, bias = torch.stack([layer.weight for layer in layers]), torch.stack([layer.bias for layer in layers])
+    return nn.functional.layer_norm(x, x.shape[-1:]) * weight[:, None] + bias[:, None]
+
+
+def products(layers: Sequence[nn.Linear], x: Tensor) -> Tensor:
+    """Map (B, N, T, C) to (B, N, T, E), each of the N by its own layer."""
+    weight, bias = torch.stack([layer.weight.T for layer in layers]), torch.stack([layer.bias for layer in layers])
+    return x @ weight + bias[:, None]
 
 
 class MelVocoder(FrameNetwork):
@@ -129,9 +156,7 @@ def hiss(spec: FeatureSpec) -> np.ndarray:
 
 
 def bands(spec: FeatureSpec) -> dict[str, np.ndarray]:
-    """Return the mel's bank (M, K), and (K, M), from which bands a bin gets what they lack."""
+    """Return the mel's bank (M, K), and (K, M): from which bands a bin gets what they lack; 0 Hz is in none."""
     bank = mel_filterbank(spec).astype(np.float64)
     covered = bank.sum(0)
-    heard = np.flatnonzero(covered > 0.0)
-    nearest = heard[np.abs(np.arange(spec.n_bins)[:, None] - heard).argmin(1)]  # bins in no band: as their neighbour
-    return {"bank": bank, "spread": (bank / np.where(covered > 0.0, covered, 1.0)).T[nearest]}
+    return {"bank": bank, "spread": (bank / np.where(covered > 0.0, covered, 1.0)).T}

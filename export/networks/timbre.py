@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.networks.mel_vocoder import CausalBlock, depthwise
+from export.networks.mel_vocoder import CausalBlock, abreast, norms, products
 from export.networks.streaming import FrameNetwork, Generators, scan
 from export.networks.vae import Latent, draw
 from rtvox.errors import ParameterError
@@ -101,14 +101,9 @@ def sing(voices: Sequence[Voice], x: Tensor, state: Sequence[Tensor]) -> tuple[T
     """
     x, new = x[:, None].expand(-1, len(voices), -1, -1), []
     for row, before in zip(zip(*(voice.blocks for voice in voices), strict=True), state, strict=True):
-        seen = torch.cat([before, x], 2)
-        taps = torch.stack([block.taps.weight[:, 0].T for block in row])
-        y = depthwise(seen, taps, torch.stack([block.taps.bias for block in row]))
-        y = _products([block.widen for block in row], _norms([block.norm for block in row], y))
-        y = _products([block.narrow for block in row], nn.functional.gelu(y))
-        x = x + torch.stack([block.scale for block in row])[:, None] * y
-        new.append(seen[:, :, -before.shape[2] :])
-    return _products([voice.head for voice in voices], _norms([voice.norm for voice in voices], x)), new
+        x, after = abreast(row, x, before)
+        new.append(after)
+    return products([voice.head for voice in voices], norms([voice.norm for voice in voices], x)), new
 
 
 class Timbre(FrameNetwork):
@@ -137,9 +132,13 @@ class Timbre(FrameNetwork):
             raise ParameterError(f"domains {tuple(domains)}: needs two or more, with names of their own")
         self.spec, self.domains, self.controls = spec, tuple(domains), controls(domains)
         self.silence = math.log(spec.floor)
-        self.register_buffer("dct", torch.tensor(dct_basis(spec.n_mfcc, spec.n_mels)), persistent=False)
-        self.register_buffer("audible", torch.tensor(_audible(spec)), persistent=False)
-        self.register_buffer("numbers", torch.arange(float(len(domains))), persistent=False)
+        self.keep(
+            {
+                "dct": dct_basis(spec.n_mfcc, spec.n_mels),
+                "audible": _audible(spec),
+                "numbers": np.arange(len(domains)),
+            }
+        )
         self.partials = Partials(spec)
         self.listen = nn.Linear(spec.n_mfcc + 2, channels)
         self.encoder = nn.ModuleList([CausalBlock(channels, 2, time) for _ in range(blocks)])
@@ -281,15 +280,3 @@ def _audible(spec: FeatureSpec) -> Array:
 def _follow(rate: Tensor, new: Tensor, state: Tensor) -> Tensor:
     """Return `scan` along the frames of (B, T, L), from the (B, L) before."""
     return scan(rate.transpose(0, 1), new.transpose(0, 1), state).transpose(0, 1)
-
-
-def _norms(norms: Sequence[nn.LayerNorm], x: Tensor) -> Tensor:
-    """Normalise (B, N, T, C), each of the N by its own."""
-    weight, bias = torch.stack([norm.weight for norm in norms]), torch.stack([norm.bias for norm in norms])
-    return nn.functional.layer_norm(x, x.shape[-1:]) * weight[:, None] + bias[:, None]
-
-
-def _products(layers: Sequence[nn.Linear], x: Tensor) -> Tensor:
-    """Map (B, N, T, C) to (B, N, T, E), each of the N by its own layer."""
-    weight, bias = torch.stack([layer.weight.T for layer in layers]), torch.stack([layer.bias for layer in layers])
-    return x @ weight + bias[:, None]
