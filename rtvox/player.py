@@ -167,15 +167,15 @@ class Player:
 
         No wet sample is left to fade out, so the sound goes on as the point reflection of its last FADE samples: value,
         slope and curvature continue, which no other signal at hand can do. What of it is louder than the last sample
-        bends towards the ceiling: cut off there, it would click.
+        bends towards the ceiling, or to full scale where bypass knows none: cut off there, it would click.
         """
         past = np.concatenate([self._played, wet[:at]])[-FADE - 1 :]
-        onward = 2.0 * past[-1] - past[-2::-1]
-        if math.isfinite(self.ceiling):
-            knee = min(abs(float(past[-1])), self.ceiling)
-            room = max(self.ceiling - knee, 1e-6)
-            over = np.abs(onward) - knee
-            bent = np.copysign(knee + room * np.tanh(over / room), onward)
-            onward = np.where(over > 0.0, bent, onward)
+        onward, last = 2.0 * past[-1] - past[-2::-1], abs(float(past[-1]))
+        limit = self.ceiling if math.isfinite(self.ceiling) else max(1.0, last)
+        knee = min(last, limit)
+        room = max(limit - knee, 1e-6)
+        over = np.abs(onward) - knee
+        bent = np.copysign(knee + room * np.tanh(over / room), onward)
+        onward = np.where(over > 0.0, bent, onward)
         self._onward[:] = onward
         self._state, self._faded = _TO_DRY, 0

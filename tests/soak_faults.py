@@ -20,7 +20,7 @@ import soundfile
 from audio_systems import running
 from playing import out_of_tune
 from soak_run import Run
-from soak_watch import CEILING
+from soak_watch import CEILING, FULL_SCALE
 
 from rtvox import provider_choice
 from rtvox.errors import OscError, RtvoxError
@@ -138,7 +138,7 @@ def loud(run: Run) -> str:
 def osc_flood(run: Run) -> str:
     """Another program sends hostile datagrams as fast as it can."""
     before = run.server.ignored
-    with run.unbounded():  # they may turn every knob
+    with run.unbounded(FULL_SCALE):  # they may turn every knob, and bypass has no ceiling
         with running(sys.executable, fuzzing.__file__, str(run.server.port), str(FLOOD_S)) as flood:
             run.until(lambda: flood.poll() is not None, "end of the flood", 60.0)
         with OscClient("127.0.0.1", run.server.port) as client:

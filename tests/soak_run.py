@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_systems import JackServer
-from soak_watch import Bounds, Watch, WatchedCard, WatchedFile, bounds, memory_mib
+from soak_watch import CEILING, Bounds, Watch, WatchedCard, WatchedFile, bounds, memory_mib
 
 from rtvox.device import Device
 from rtvox.engine import Engine
@@ -176,9 +176,9 @@ class Run:
         self.watch.allowed = self._bounds[self.model]
 
     @contextlib.contextmanager
-    def unbounded(self) -> Iterator[None]:
+    def unbounded(self, ceiling: float = CEILING) -> Iterator[None]:
         """Allow any sound that is made of numbers and below the ceiling."""
-        self.watch.allowed = Bounds()
+        self.watch.allowed = Bounds(ceiling=ceiling)
         try:
             yield
             self.wait(0.5)

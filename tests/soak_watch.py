@@ -25,7 +25,8 @@ from rtvox.timeline import Timeline
 
 LOOP_S = 10.0  # then the music begins anew, without a seam
 MARGIN = 2.0  # over what a model makes of the music offline: two models at equal power add 3 dB
-CEILING = amplitude(PARAMS["ceiling"].default) * 1.000001
+FULL_SCALE = 1.000001  # after rounding
+CEILING = amplitude(PARAMS["ceiling"].default) * FULL_SCALE
 
 
 @cache
@@ -45,10 +46,11 @@ def music(rate: int) -> Array:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What sound may be: its peak, and its largest second difference (a click has more) at 48 kHz."""
+    """What sound may be: its peak, its largest second difference (a click has more) at 48 kHz, the ceiling."""
 
     peak: float = np.inf
     roughness: float = np.inf
+    ceiling: float = CEILING
 
 
 @cache
@@ -106,8 +108,8 @@ class Watch:
             self.not_numbers += int(np.count_nonzero(~np.isfinite(level)))
             return
         self.peak = max(self.peak, peak)
-        if peak > CEILING:
-            self.above_ceiling += int(np.count_nonzero(level > CEILING))
+        if peak > allowed.ceiling:
+            self.above_ceiling += int(np.count_nonzero(level > allowed.ceiling))
         if peak > allowed.peak:
             self.bursts += int(np.count_nonzero(level > allowed.peak))
         steps = np.abs(line[2:] - 2.0 * line[1:-1] + line[:-2])

@@ -84,10 +84,11 @@ class TestLate:
         assert roughness(out) <= roughness(x)
         assert player.engine.status().misses > 100
 
-    @pytest.mark.parametrize("rate", [RATE, 96000])
-    def test_what_goes_on_above_the_ceiling_is_bent(self, music: Array, rate: int) -> None:
+    @pytest.mark.parametrize(("rate", "bypass"), [(RATE, 0.0), (96000, 0.0), (RATE, 1.0)])
+    def test_what_goes_on_above_the_ceiling_is_bent(self, music: Array, rate: int, bypass: float) -> None:
         x = np.float32(1.9) * music
         player = Player(x, None, rate=rate)
+        player.engine.set("bypass", bypass)
         for at in range(rate // 2, len(x) - rate // 4, 3001):
             player.play(at)
             stall(player, at + 1536)

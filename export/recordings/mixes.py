@@ -21,7 +21,7 @@ from export.recordings.library import RATE, Library, cut
 from export.recordings.production import colour, produce
 from rtvox.features import Array
 
-ALONE = ("loops", "patterns", "parts", "records")  # groups whose recordings are heard one by one, not as stems of a song
+ALONE = ("loops", "patterns", "parts", "records")  # groups heard one by one, not as stems of a song
 QUIET = 1e-4  # mean square under which a cut holds no voice: -40 dB
 
 
