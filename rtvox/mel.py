@@ -65,8 +65,10 @@ class MelInverse:
         self._floor = np.float32(spec.floor * 1.0001)  # above what rounding makes of it
         self._bank = mel_filterbank(spec)
         covered = self._bank.sum(axis=0)
-        spread = (self._bank / np.where(covered > 0.0, covered, 1.0)).T  # a bin in no band, 0 Hz, gets nothing
-        self._spread = np.ascontiguousarray(spread)  # (K, M)
+        self._deaf = covered == 0.0  # bins in no band, as 0 Hz: they follow what the nearest bin lacks
+        heard_bins = np.flatnonzero(~self._deaf)
+        nearest = heard_bins[np.abs(np.arange(spec.n_bins)[:, None] - heard_bins).argmin(axis=1)]
+        self._spread = np.ascontiguousarray((self._bank / np.where(self._deaf, 1.0, covered)).T[nearest])  # (K, M)
         reach = self._bank.sum(axis=1)
         self._inverse_reach = (1.0 / np.where(reach > 0.0, reach, 1.0)).astype(np.float32)
         self._mel, self._lack = np.zeros(spec.n_mels, np.float32), np.zeros(spec.n_mels, np.float32)
@@ -87,6 +89,7 @@ class MelInverse:
         else:
             np.multiply(self._mel, self._inverse_reach, out=self._lack)
             np.matmul(self._spread, self._lack, out=magnitude)
+            magnitude[self._deaf] = 0.0
         for _ in range(FINE_UPDATES if self.use_input else UPDATES):
             np.matmul(self._bank, magnitude, out=self._lack)
             self._lack += np.float32(1e-12)

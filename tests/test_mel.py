@@ -62,6 +62,17 @@ def test_from_the_inputs_own_spectrum_that_spectrum_comes_back(signal: str, requ
     assert 10.0 * np.log10(np.sum(np.abs(got - frames) ** 2) / np.sum(np.abs(frames) ** 2)) <= -30.0
 
 
+def test_what_lies_at_0_hz_stays_with_the_input_and_is_not_made_up(music: Array) -> None:
+    bass = np.sin(2 * np.pi * 40.0 * np.arange(len(music)) / 48000).astype(np.float32)  # its window reaches 0 Hz
+    frames = spectra(bass)[8:]
+    log_mel = LogMel(MEL_SPEC)
+    kept, made = (MelInverse(MEL_SPEC, log_mel.heard, use_input=use_input) for use_input in (True, False))
+    for frame in frames:
+        mel = log_mel.process(frame)
+        np.testing.assert_allclose(kept.process(mel)[0], frame[0], rtol=0.01)
+        assert made.process(mel)[0] == 0.0
+
+
 def test_its_phase_is_the_inputs_and_its_magnitude_never_negative(music: Array) -> None:
     frames = spectra(music)
     log_mel = LogMel(MEL_SPEC)
