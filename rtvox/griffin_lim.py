@@ -31,8 +31,8 @@ class GriffinLim:
     """Turn a stream of magnitudes into sound: (K,) complex64 in, (hop,) samples out.
 
     With a look-ahead of 0 a hop is played when the last frame that covers it has come: n_fft samples after it was
-    said, counting the hop that is gathered first. Each of the next two frames is a hop later and better by 2 dB, the
-    third by little; -1 and -2 play a hop before its last, or its last two frames have come, for 2 and 6 dB.
+    said, counting the hop that is gathered first. Each of the next three frames is a hop later and better by 2 to 1
+    dB; -1 and -2 play a hop before its last, or its last two frames have come, for 2 and 8 dB.
 
     Attributes:
         delay: n_fft - hop + look_ahead * hop samples.
@@ -85,7 +85,7 @@ class GriffinLim:
         self._window = spec.analysis_window()
         weights = np.ones(active, np.float32)
         weights[-1] = NEWEST
-        self._weighted = weights[:, None] * self._window
+        self._weighted = weights[:, None] * self._window  # of synthesis
         self._normalise = _normaliser(self._window, self._weighted, hop)
         seam = min(SEAM, hop)
         leave = np.cos(np.pi / 2.0 * (np.arange(seam) + 0.5) / seam) ** 2
