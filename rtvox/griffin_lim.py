@@ -75,7 +75,7 @@ class GriffinLim:
         self.iterations, self.use_phase = iterations, use_phase
         self._hop = hop
         # Frames whose phases are still searched for: those that wait, and one or two older ones.
-        active = self._active = max(2, look_ahead + 2)
+        active = max(2, look_ahead + 2)
         # The samples under them. Those before `played` were put out.
         self._played = (active - 1 - look_ahead) * hop
         span = (active - 1) * hop + n_fft
