@@ -21,7 +21,7 @@ from export.recordings.library import RATE, Library, cut
 from export.recordings.production import colour, produce
 from rtvox.features import Array
 
-ALONE = ("loops", "patterns", "parts", "records")  # groups heard one by one, not as stems of a song
+ALONE = ("loops", "patterns")  # groups whose recordings are no stems of songs
 QUIET = 1e-4  # mean square under which a cut holds no voice: -40 dB
 
 
@@ -109,14 +109,14 @@ class Mixer:
             song = str(rng.choice(list(self.songs[group])))
             names = [(group, f"{song}-{stem}" if group not in ALONE else song) for stem in self.songs[group][song]]
         else:
-            groups = [_pick(self.music, rng) for _ in range(int(rng.integers(1, 7)))]
+            groups = [_pick(self.music, rng) for _ in range(int(rng.integers(1, 5)))]
             names = [(g, str(rng.choice(self._names(g)))) for g in groups]
         place, factor = rng.random(), self._speed(rng)
         for group, name in names:
             array = self.library[group][name]
-            start = int(place * max(len(array) - self.length, 1))
             if not together:
-                start, factor = self._active_start(array, rng), self._speed(rng)
+                place, factor = rng.random(), self._speed(rng)
+            start = int(place * max(len(array) - self.length, 1))
             level = 10 ** (rng.normal(0.0, 4.0) / 20)
             music += level * colour(self._cut(array, start, factor), rng)
         return music
@@ -135,7 +135,7 @@ class Mixer:
         return out
 
     def _active_start(self, array: np.ndarray, rng: np.random.Generator) -> int:
-        """Return a place where something is heard, if a few tries find one."""
+        """Return a place where somebody sings, if a few tries find one."""
         for _ in range(8):
             start = int(rng.integers(0, max(len(array) - self.length, 1)))
             probe = np.asarray(array[start : start + self.length : 16], np.float32) / 32768.0
