@@ -115,6 +115,8 @@ def _count(args: argparse.Namespace) -> int:
 
 def _faults(args: argparse.Namespace) -> int:
     models = args.models or [*_shipped(), "none"]
+    if len(set(models)) < 2:
+        sys.exit(f"--models {' '.join(models)}: needs two or more, which take turns; none is one")
     over_jack = args.device == "jack"
     plan = [fault for fault in FAULTS if fault.__name__ in (args.only or [fault.__name__])]
     run = abuse(
