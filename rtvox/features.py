@@ -87,14 +87,14 @@ def _windows(n_fft: int, n_synthesis: int, hop: int) -> tuple[Array, Array]:
     if n_synthesis == 2 * hop:
         # Mauler and Martin 2007, "A low delay, variable resolution, perfect reconstruction spectral analysis-synthesis
         # system for speech enhancement", eq. 9-10: analysis times synthesis is a Hann window of 2 * hop.
-        rise = np.sqrt(_hann(2 * (n_fft - hop)))[: n_fft - hop]
-        fall = np.sqrt(_hann(2 * hop))[hop:]
+        rise = np.sqrt(hann(2 * (n_fft - hop)))[: n_fft - hop]
+        fall = np.sqrt(hann(2 * hop))[hop:]
         analysis = np.concatenate([rise, fall])
-        synthesis = _hann(2 * hop) / np.maximum(analysis[-2 * hop :], 1e-12)
+        synthesis = hann(2 * hop) / np.maximum(analysis[-2 * hop :], 1e-12)
     else:
         # Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform", eq. 6: the synthesis
         # window whose overlap-add is nearest, in the least-squares sense, to what the frames say.
-        analysis = _hann(n_fft)
+        analysis = hann(n_fft)
         synthesis = analysis / np.tile((analysis.reshape(-1, hop) ** 2).sum(axis=0), n_fft // hop)
     return _frozen(analysis), _frozen(synthesis)
 
@@ -111,7 +111,7 @@ def vocoder_window(spec: FeatureSpec) -> Array:
     return _frozen(np.concatenate([newer / np.tile(total, len(newer) // spec.hop), np.zeros(spec.hop)]))
 
 
-def _hann(length: int) -> npt.NDArray[np.float64]:
+def hann(length: int) -> npt.NDArray[np.float64]:
     """Return a periodic Hann window shifted by half a sample: strictly positive, and halves that add up to one."""
     return np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from rtvox.errors import ParameterError
-from rtvox.features import Array, FeatureSpec, Spectrum
+from rtvox.features import Array, FeatureSpec, Spectrum, hann
 
 LOOK_AHEAD = (-2, 3)  # frames; see GriffinLim
 MAX_ITERATIONS = 64
@@ -88,8 +88,7 @@ class GriffinLim:
         self._weighted = weights[:, None] * self._window  # of synthesis
         self._normalise = _normaliser(self._window, self._weighted, hop)
         seam = min(SEAM, hop)
-        leave = np.cos(np.pi / 2.0 * (np.arange(seam) + 0.5) / seam) ** 2
-        self._leave, self._expected = leave.astype(np.float32), np.zeros(seam, np.float32)
+        self._leave, self._expected = hann(2 * seam)[seam:].astype(np.float32), np.zeros(seam, np.float32)
         self._seam = self._signal[self._played : self._played + seam]
         self._normalise[self._played : self._played + seam] *= 1.0 - self._leave
         self._frames = np.zeros((active, n_fft), np.float32)
