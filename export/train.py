@@ -19,6 +19,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 
 from export.checkpoints import read_checkpoint
+from export.networks.streaming import FrameConv
 from export.recipe import Recipe
 
 WARM_UP = 200  # steps of rising learning rate: Adam's second moments are noise before
@@ -99,6 +100,9 @@ def train(
     module = training(recipe, cache)
     if weights:
         module.load_state_dict(read_checkpoint(weights)["state_dict"])
+        for layer in module.modules():
+            if isinstance(layer, FrameConv):
+                layer.settled = True  # what was learnt goes by these constants
     folder = runs / recipe.name
     saver = ModelCheckpoint(folder, save_last=True, every_n_train_steps=100, save_top_k=0)
     trainer = lightning.Trainer(

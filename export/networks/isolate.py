@@ -1,19 +1,24 @@
 """`isolate`: a causal U-Net over spectra that finds the voice in a song.
 
 In: complex spectra of the mix (real and imaginary as the last axis). Out: the spectra of the voice, of the rest, or of
-anything between (`part`). The U-Net of `band_unet.py` estimates one gain per band, and the gains are applied to the
-mix's own spectrum: the phase is the input's, silence in is silence out, and the voice is never louder than the mix.
-Training stays in the band domain (see `../losses.py`). Runs in whichever thread calls it. Read next: `../spectra.py`.
+anything between (`part`). The U-Net of `band_unet.py`, which is also shown what the music was like when it came before
+(`repetition.py`), estimates one gain per band, and the gains are applied to the mix's own spectrum: the phase is the
+input's, silence in is silence out, and the voice is never louder than the mix. Training stays in the band domain (see
+`../losses.py`). Runs in whichever thread calls it. Read next: `../spectra.py`.
 
 Source: Jansson et al. 2017, "Singing voice separation with deep U-Net convolutional networks".
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from export.networks.band_unet import BandUNet
+from export.networks.band_unet import SEEN, BandUNet
+from export.networks.repetition import MOMENTS, RECENT, Repetition
+from rtvox.features import FeatureSpec
 from rtvox.params import Param
 
 PART = Param("part", "", 0.0, 1.0, 0.0, 20.0, "From 0, the voice, over 0.5, the whole mix, to 1, the accompaniment.")
@@ -27,6 +32,14 @@ class Isolate(BandUNet):
     controls = (PART,)
     probe = 0.0, 1.0
 
+    def __init__(self, spec: FeatureSpec, *, moments: int = MOMENTS, recent: int = RECENT, **sizes: Any) -> None:
+        """Args: moments, recent: see `Repetition`; sizes: of the `BandUNet`."""
+        super().__init__(spec, **sizes, inputs=SEEN + 2)
+        self.repetition = Repetition(len(self.widths), moments, recent)
+        self.heard = len(self.states)  # states of the U-Net and what it sees, before those of the repetition
+        self.states += self.repetition.states
+        self.state_shapes += self.repetition.state_shapes
+
     def forward(self, spectrum: Tensor, part: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Filter frames.
 
@@ -38,11 +51,19 @@ class Isolate(BandUNet):
         Returns:
             (B, T, K, 2) spectra and the next state. Delay: none.
         """
-        features, seen = self.features(spectrum, state[:2])
-        gains, heard = self.gains(features, state[2:])
+        features, seen = self.features(spectrum, state)
+        gains, heard = self.gains(features, state)
         voice, rest = torch.clamp(2.0 - 2.0 * part, 0.0, 1.0), torch.clamp(2.0 * part, 0.0, 1.0)
         gains = rest + (voice - rest) * gains
-        return gains[..., self.band_of_bin, None] * spectrum, seen + heard
+        return gains[..., self.band_of_bin, None] * spectrum, [*seen[:2], *heard, *seen[2:]]
+
+    def features(self, spectrum: Tensor, state: list[Tensor], step: int = 1) -> tuple[Tensor, list[Tensor]]:
+        """Return what is seen of (B, T, K, 2) spectra, (B, SEEN + 2, T, F), and the states of this: the first two, and
+        those of the repetition.
+        """
+        features, seen = super().features(spectrum, state[:2], step)
+        before, remembered = self.repetition(features[:, 0], state[self.heard :], step)
+        return torch.cat([features, before], 1), seen + remembered
 
     def energies(self, mix: Tensor, voice: Tensor) -> Tensor:
         """Return (B, 3, T, F): per frame and band the energy of the mix, its inner product with the voice, the voice's.
@@ -54,6 +75,6 @@ class Isolate(BandUNet):
         return self.pooled(products) * self.widths
 
     def gains(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return gains in 0..1 that leave the voice, (B, T, F), and the state, from `features`."""
-        made, state = self.unet(features, state)
+        """Return gains in 0..1 that leave the voice, (B, T, F), and the states of the U-Net, from `features`."""
+        made, state = self.unet(features, state[2 : self.heard])
         return torch.sigmoid(made[:, 0]), state

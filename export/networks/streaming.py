@@ -64,8 +64,11 @@ class FrameNetwork(nn.Module):
 class FrameConv(nn.Module):
     """Convolution along frequency within one frame, normalisation with learnt constants, rectifier. Stateless.
 
-    `stride` divides the positions F; `up=True` doubles them (channels become positions).
+    `stride` divides the positions F; `up=True` doubles them (channels become positions). While it is trained it
+    normalises by what the batch has, unless `settled`: then by its constants, as it will live.
     """
+
+    settled = False
 
     def __init__(
         self, c_in: int, c_out: int, *, time: int = 1, width: int = 3, stride: int = 1, up: bool = False
@@ -77,6 +80,10 @@ class FrameConv(nn.Module):
             c_in, c_out * (1 + up), (time, width), stride=(1, stride), padding=(0, padding), bias=False
         )
         self.norm = nn.BatchNorm2d(c_out)
+
+    def train(self, mode: bool = True) -> FrameConv:
+        """Switch to training, or out of it."""
+        return super().train(mode and not self.settled)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, T, F) to (B, C_out, T, F / stride or 2 F)."""

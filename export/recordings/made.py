@@ -27,8 +27,8 @@ from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array
 
 VOICE_S = 25.0  # of a reader's sentences for one song
-SHORT_S = 20.0  # of a short band: more instruments per hour
-PATTERN_S = 16.0
+SHORT_S = 32.0  # of a short band: more instruments per hour
+PATTERN_S = 32.0
 # Impulse responses that are no rooms but filters and effects.
 NO_ROOMS = ("filter", "backwards", "backslap", "comb", "cosmic", "sifter", "wildecho", "ambisonic", "feedback")
 

@@ -36,6 +36,7 @@ class MixRecipe:
     music: dict[str, float] = field(default_factory=lambda: {"stems": 0.7, "bands": 0.2, "loops": 0.1})
     no_voice: float = 0.07
     second_voice: float = 0.25
+    together: float = 0.5  # one song's stems at one place are the music; else stems from anywhere
     same_song: float = 0.3  # voice and music of one song at one place: what will be heard live
     voice_level_db: tuple[float, float] = (-8.0, 6.0)  # mean and deviation of the voice against the music
     speed: float = 0.25  # largest change of speed, as a factor above or below one
@@ -103,7 +104,7 @@ class Mixer:
 
     def _music(self, rng: np.random.Generator) -> Array:
         music = np.zeros(self.length, np.float32)
-        together = rng.random() < 0.5  # one song, all its stems at one place; else stems from anywhere
+        together = rng.random() < self.recipe.together
         if together:
             group = _pick({g: w for g, w in self.music.items() if g not in ALONE} or self.music, rng)
             song = str(rng.choice(list(self.songs[group])))
@@ -116,6 +117,8 @@ class Mixer:
             array = self.library[group][name]
             if not together:
                 place, factor = rng.random(), self._speed(rng)
+            if len(array) < self.length:
+                array = np.resize(array, 3 * self.length)  # short loops repeat
             start = int(place * max(len(array) - self.length, 1))
             level = 10 ** (rng.normal(0.0, 4.0) / 20)
             music += level * colour(self._cut(array, start, factor), rng)
