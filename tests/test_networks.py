@@ -155,9 +155,7 @@ def test_a_steady_tone_does_not_stray_and_a_gliding_one_does(network: Isolate) -
 @torch.no_grad()
 def test_features_of_every_second_frame_are_those_of_all(network: Isolate, noise: Array) -> None:
     samples = torch.from_numpy(noise[: 100 * SPEC.hop])[None]
-    every, second = (
-        network.features(analyze(samples, SPEC, step), network.zero_state(), step)[0] for step in (1, 2)
-    )
+    every, second = (network.features(analyze(samples, SPEC, step), network.zero_state(), step)[0] for step in (1, 2))
     torch.testing.assert_close(second[:, :2], every[:, :2, ::2], atol=1e-4, rtol=1e-4)
 
 

@@ -24,7 +24,7 @@ from export.recordings.bands import STEMS, Band
 from export.recordings.credits import read_credits
 from export.recordings.library import Library, Source, cut, prepare
 from export.recordings.mixes import Mixer, MixRecipe
-from export.recordings.production import EFFECTS, produce, stutter
+from export.recordings.production import EFFECTS, MOMENTS, produce, stutter
 from rtvox.errors import AudioFileError, ParameterError
 from rtvox.features import Array
 from rtvox.model_file import read_manifest
@@ -147,7 +147,7 @@ def test_stutter_repeats_in_place(glottal: Array, rng: np.random.Generator) -> N
     assert np.abs(out).max() <= np.abs(glottal).max() + 1e-6
 
 
-@pytest.mark.parametrize("effect", [*EFFECTS, produce], ids=lambda effect: effect.__name__)
+@pytest.mark.parametrize("effect", [*EFFECTS, *MOMENTS, produce], ids=lambda effect: effect.__name__)
 def test_effects_keep_length_and_size(effect: Callable[..., Array], glottal: Array, rng: np.random.Generator) -> None:
     for _ in range(5):
         out = effect(glottal, rng)

@@ -2,25 +2,30 @@
 
 In: complex spectra of the mix (real and imaginary as the last axis). Out: the spectra of the voice, of the rest, or of
 anything between (`part`). The U-Net of `band_unet.py`, which is also shown what the music was like when it came before
-(`repetition.py`), estimates one gain per band, and the gains are applied to the mix's own spectrum: the phase is the
-input's, silence in is silence out, and the voice is never louder than the mix. Training stays in the band domain (see
-`../losses.py`). Runs in whichever thread calls it. Read next: `../spectra.py`.
+(`repetition.py`), estimates one gain per band. A rule that is not learnt has a part in the gain, too: what was not
+there before is voice. The gains are applied to the mix's own spectrum: the phase is the input's, silence in is silence
+out, and the voice is never louder than the mix. Training stays in the band domain (see `../losses.py`). Runs in
+whichever thread calls it. Read next: `../spectra.py`.
 
 Source: Jansson et al. 2017, "Singing voice separation with deep U-Net convolutional networks".
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from export.networks.band_unet import SEEN, BandUNet
+from export.networks.band_unet import COMPRESSION, SEEN, BandUNet
 from export.networks.repetition import MOMENTS, RECENT, Repetition
 from rtvox.features import FeatureSpec
 from rtvox.params import Param
 
+LEAN = 0.2, 0.5  # part of the gains that is a rule, not learnt: what was not there when the music came before is voice
+MATCH = 0.6, 0.7  # from the one likeness to the other it leans further: bands of players reach 0.65, loops 0.7 to 0.85
+LOWEST_HZ = 200.0  # that the rule takes for a voice
 PART = Param("part", "", 0.0, 1.0, 0.0, 20.0, "From 0, the voice, over 0.5, the whole mix, to 1, the accompaniment.")
 
 
@@ -31,10 +36,13 @@ class Isolate(BandUNet):
     resynthesis = "istft"
     controls = (PART,)
     probe = 0.0, 1.0
+    sung: Tensor
 
     def __init__(self, spec: FeatureSpec, *, moments: int = MOMENTS, recent: int = RECENT, **sizes: Any) -> None:
         """Args: moments, recent: see `Repetition`; sizes: of the `BandUNet`."""
         super().__init__(spec, **sizes, inputs=SEEN + 2)
+        middle = torch.tensor([(a + b) / 2 for a, b in pairwise(self.edges)]) * (spec.sample_rate / spec.n_fft)
+        self.register_buffer("sung", (middle > LOWEST_HZ).float(), persistent=False)
         self.repetition = Repetition(len(self.widths), moments, recent)
         self.heard = len(self.states)  # states of the U-Net and what it sees, before those of the repetition
         self.states += self.repetition.states
@@ -58,8 +66,8 @@ class Isolate(BandUNet):
         return gains[..., self.band_of_bin, None] * spectrum, [*seen[:2], *heard, *seen[2:]]
 
     def features(self, spectrum: Tensor, state: list[Tensor], step: int = 1) -> tuple[Tensor, list[Tensor]]:
-        """Return what is seen of (B, T, K, 2) spectra, (B, SEEN + 2, T, F), and the states of this: the first two, and
-        those of the repetition.
+        """Return what is seen of (B, T, K, 2) spectra, (B, SEEN + TOLD, T, F), and the states of this: the first two,
+        and those of the repetition.
         """
         features, seen = super().features(spectrum, state[:2], step)
         before, remembered = self.repetition(features[:, 0], state[self.heard :], step)
@@ -76,5 +84,9 @@ class Isolate(BandUNet):
 
     def gains(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return gains in 0..1 that leave the voice, (B, T, F), and the states of the U-Net, from `features`."""
-        made, state = self.unet(features, state[2 : self.heard])
-        return torch.sigmoid(made[:, 0]), state
+        made, state = self.unet(features[:, : SEEN + 2], state[2 : self.heard])
+        gains = torch.sigmoid(made[:, 0])
+        level, before, match = features[:, 0], features[:, SEEN + 1], features[:, SEEN + 2]
+        new = 1.0 - torch.clamp_max(before / level, 1.0) ** (1.0 / COMPRESSION)
+        lean = LEAN[0] + (LEAN[1] - LEAN[0]) * torch.clamp((match - MATCH[0]) / (MATCH[1] - MATCH[0]), 0.0, 1.0)
+        return gains + lean * (self.sung * new - gains), state

@@ -1,9 +1,9 @@
 """Repetition: what the music of this moment was like each time it came before, which a voice on top of it was not.
 
 In: compressed magnitudes of bands, frame by frame. Out: per band a low and a middle one of the magnitudes that the best
-matching moments of the last 20 s had. A loop comes back after a fixed time: for each lag, how alike now and then have
-been over the last second tells which lags those are. Nothing in it is learnt. Runs in whichever thread calls it. Read
-next: `isolate.py`.
+matching moments of the last 20 s had, and how well they match. A loop comes back after a fixed time: for each lag, how
+alike now and then have been over the last second tells which lags those are. Nothing in it is learnt. Runs in whichever
+thread calls it. Read next: `isolate.py`.
 
 Sources: Rafii and Pardo 2012, "Music/voice separation using the similarity matrix" (a median over the most similar
 moments is the music), and 2013, "Online REPET-SIM for real-time speech enhancement"; Foote and Uchihashi 2001, "The
@@ -23,6 +23,7 @@ RECENT = 47  # of them are too recent: a second, within which a voice repeats it
 RATE = 1 / 200  # per hop, of the likeness of each lag: of the last second
 KEY = 120  # bands that are compared: up to 3 kHz
 BEST = 8  # moments that are looked at
+TOLD = 3  # numbers that are told of each band
 
 
 class Repetition(nn.Module):
@@ -40,7 +41,8 @@ class Repetition(nn.Module):
         self.state_shapes = [(moments, bands), (moments,), (self.lags,), (1,)]
 
     def forward(self, level: Tensor, state: list[Tensor], step: int = 1) -> tuple[Tensor, list[Tensor]]:
-        """Return the third lowest, and the mean of the fourth and fifth, of the BEST moments: (B, 2, T, F).
+        """Return (B, TOLD, T, F) of the BEST moments: per band their third lowest magnitude, and the mean of the fourth
+        and fifth; and how alike the last of them is, up to 1, the same in every band. And the next state.
 
         Args:
             level: (B, T, F) compressed magnitudes.
@@ -63,7 +65,8 @@ class Repetition(nn.Module):
         alike = alike.gather(2, rows)
         rate = torch.full_like(alike, RATE * step)
         likeness = scan(rate.transpose(0, 1), alike.transpose(0, 1), likeness).transpose(0, 1)
-        best = torch.topk(likeness, BEST, -1).indices + begin[:, None]
+        match, best = torch.topk(likeness, BEST, -1)
+        best = best + begin[:, None]
         first = torch.arange(batch, device=level.device)[:, None, None] * moments.shape[1]
         found = moments.flatten(0, 1).index_select(0, (best + first).flatten()).unflatten(0, best.shape)
         found = found.sort(2).values
@@ -71,4 +74,5 @@ class Repetition(nn.Module):
         kept = end // block + torch.arange(self.moments, device=level.device)
         after = [moments.index_select(1, kept), sizes.index_select(1, kept), likeness[:, -1]]
         passed = (end % block * step).to(passed.dtype).expand_as(passed)
-        return torch.stack([found[:, :, 2], found[:, :, 3:5].mean(2)], 1), [*after, passed]
+        told = [found[:, :, 2], found[:, :, 3:5].mean(2), match[..., -1:].expand_as(level)]
+        return torch.stack(told, 1), [*after, passed]

@@ -40,7 +40,10 @@ def room(x: Array, rng: np.random.Generator) -> Array:
 
 
 def produce(x: Array, rng: np.random.Generator) -> Array:
-    """Treat a voice (N,) as producers do: some of EFFECTS, then up to two rooms or echoes."""
+    """Treat a voice (N,) as producers do: some of MOMENTS and EFFECTS, then up to two rooms or echoes."""
+    for effect, often in MOMENTS.items():
+        for _ in range(rng.poisson(often * len(x) / (8 * RATE))):
+            x = effect(x, rng)
     for effect, chance in EFFECTS.items():
         if rng.random() < chance:
             x = effect(x, rng)
@@ -123,13 +126,8 @@ def telephone(x: Array, rng: np.random.Generator) -> Array:
     return np.asarray(scipy.signal.lfilter(b, a, x), np.float32)
 
 
-# How often each is heard. Tones made of voices are rare: many of them teach that a synthesizer is a voice.
-EFFECTS = {
-    stutter: 0.2,
-    freeze: 0.02,
-    smear: 0.08,
-    harmonise: 0.05,
-    swell: 0.05,
-    overdrive: 0.1,
-    telephone: 0.1,
-}
+# How often each is heard in 8 s. Tones made of voices teach that a synthesizer is a voice, unless it is also known what
+# the music was like when it came before.
+MOMENTS = {stutter: 0.2, freeze: 0.1, smear: 0.2}
+# How many voices have each.
+EFFECTS = {harmonise: 0.1, swell: 0.05, overdrive: 0.1, telephone: 0.1}

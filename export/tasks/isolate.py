@@ -36,12 +36,12 @@ class IsolateTraining(Training):
         self.library = Library(cache)
 
     def stream(self, seed: int, rank: int, frame_step: int) -> torch.utils.data.IterableDataset[Tensor]:
-        """Return endless items of (8, T, F), as `training_item` makes them."""
+        """Return endless items of (9, T, F), as `training_item` makes them."""
         view = partial(training_item, network=Isolate(SPEC, **self.recipe.network), step=frame_step)
         return MixStream(Mixer(self.library, self.recipe.mix), view, seed, rank)
 
     def training_step(self, items: Tensor, _: int) -> Tensor:
-        """Return the loss of one batch of (B, 8, T, F) training items."""
+        """Return the loss of one batch of (B, 9, T, F) training items."""
         energies, features = items[:, :3], items[:, 3:]
         gains = self.network.gains(features, self.network.zero_state(len(items)))[0]
         snr, distance = mask_losses(gains.float(), energies, self.network.widths)
@@ -57,7 +57,7 @@ class IsolateTraining(Training):
 
 @torch.no_grad()
 def training_item(mix: Array, voice: Array, network: Isolate, step: int) -> Tensor:
-    """Return (8, T, F), band energies and features of every step-th frame of two (N,) signals."""
+    """Return (9, T, F), band energies and features of every step-th frame of two (N,) signals."""
     m, v = (analyze(torch.from_numpy(signal)[None], SPEC, step) for signal in (mix, voice))
     features = network.features(m, network.zero_state(), step)[0]
     return torch.cat([network.energies(m, v), features], 1)[0]
