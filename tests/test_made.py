@@ -133,7 +133,7 @@ def test_the_index_names_the_soundfont_that_a_band_is_played_with(monkeypatch: p
 
 def test_the_shipped_recipe_makes_bands_and_singers() -> None:
     assert read_recipe("isolate").made == Made(
-        bands_minutes=60, short_bands_minutes=60, patterns_minutes=160, singing_minutes=40, seed=100
+        bands_minutes=60, short_bands_minutes=60, patterns_minutes=320, singing_minutes=40, seed=100
     )
 
 
