@@ -15,12 +15,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from export.networks.streaming import scan
+from export.networks.streaming import SECOND, scan
 
 BLOCK = 4  # hops that share one remembered frame: 21 ms, half a window
 MOMENTS = 700  # remembered: 15 s; the song held out gains as much with 20 s, half a dB less with 13
 RECENT = 47  # of them are too recent: a second, within which a voice repeats itself
-RATE = 1 / 200  # per hop, of the likeness of each lag: of the last second
 KEY = 120  # bands that are compared: up to 3 kHz
 BEST = 8  # moments that are looked at
 TOLD = 3  # numbers that are told of each band
@@ -70,7 +69,7 @@ class Repetition(nn.Module):
         lags = torch.arange(self.recent, self.moments, device=level.device)
         rows = ((block[:, None] - lags) % self.moments).expand(batch, -1, -1)  # of the ring, by lag
         alike = alike.gather(2, rows)
-        rate = torch.full_like(alike, RATE * step)
+        rate = torch.full_like(alike, SECOND * step)
         likeness = scan(rate.transpose(0, 1), alike.transpose(0, 1), likeness).transpose(0, 1)
         match, best = torch.topk(likeness, BEST, -1)
         first = torch.arange(batch, device=level.device)[:, None, None] * self.moments
