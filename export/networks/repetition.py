@@ -20,7 +20,7 @@ from export.networks.streaming import SECOND, scan
 BLOCK = 4  # hops that share one remembered frame: 21 ms, half a window
 MOMENTS = 700  # remembered: 15 s; the song held out gains as much with 20 s, half a dB less with 13
 RECENT = 47  # of them are too recent: a second, within which a voice repeats itself
-KEY = 120  # bands that are compared: up to 3 kHz
+KEY = 120  # bands that are compared: up to 3.5 kHz
 BEST = 8  # moments that are looked at
 TOLD = 3  # numbers that are told of each band
 
