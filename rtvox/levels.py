@@ -28,6 +28,11 @@ def decibels(value: float) -> float:
     return max(SILENCE_DB, 20.0 * math.log10(value)) if value > 0.0 else SILENCE_DB
 
 
+def peak_of(x: Array) -> float:
+    """Return the largest magnitude of x (N,); NaN if one is in it."""
+    return max(float(np.maximum.reduce(x)), -float(np.minimum.reduce(x)))
+
+
 class Ramp:
     """A control that moves to its target in a straight line of `smoothing_ms`, never in a step.
 
@@ -119,9 +124,7 @@ class NoiseGate:
 
     def process(self, x: Array, threshold_db: float) -> None:
         """Gate x (hop,) in place."""
-        peak = max(float(x.max()), -float(x.min()))
-        threshold = amplitude(threshold_db)
-        if threshold_db <= GATE_OFF_DB or peak >= threshold:
+        if threshold_db <= GATE_OFF_DB or (peak := peak_of(x)) >= (threshold := amplitude(threshold_db)):
             self._left = self._hold_hops
         elif self._left:
             above = peak >= threshold * amplitude(-self.HYSTERESIS_DB)
@@ -162,6 +165,8 @@ class Limiter:
 
     def process(self, x: Array, ceiling: float | Array) -> None:
         """Limit x (hop,) in place to [-ceiling, ceiling] (amplitude, one number or one per sample)."""
+        if self.reduction_db == 0.0 and peak_of(x) <= (ceiling if isinstance(ceiling, float) else float(ceiling.min())):
+            return
         finite = np.isfinite(x)
         if not finite.all():
             self.repaired += int(np.count_nonzero(~finite))
@@ -216,7 +221,7 @@ class Meter:
 
     def process(self, x: Array) -> None:
         """Look at x (hop,)."""
-        self.peak = max(float(x.max()), -float(x.min()), self.peak * self._fall)
+        self.peak = max(peak_of(x), self.peak * self._fall)
         self._power += self._weight * (float(np.dot(x, x)) / len(x) - self._power)
 
     @property

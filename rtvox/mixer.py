@@ -54,6 +54,9 @@ class Mixer:
         self._incoming_hops = 0
         self._silent_hops = 0  # until the delay lines are full again, after a panic
         self._ramps = {name: Ramp(param, self.hop) for name, param in PARAMS.items()}
+        self._moves: dict[str, tuple[float, float]] = {}  # each control at the hop's start and end
+        self._gains: dict[str, tuple[float, float]] = {}  # those in dB, as amplitudes
+        self._steady: object | None = None  # `params.changed` when nothing moved any more: the two stay as they are
         self._line, self._gate, self._limiter = Line(self.hop), NoiseGate(self.hop), Limiter(self.hop)
         self._conditioned, self._mixed = np.zeros(self.hop, np.float32), np.zeros(self.hop, np.float32)
         angle = np.pi / 2 * np.arange(1, FADE_HOPS * self.hop + 1) / (FADE_HOPS * self.hop)
@@ -76,8 +79,9 @@ class Mixer:
 
     def process(self, raw: Array) -> Array:
         """Return the (hop,) output for a hop; valid until the next call. Raises whatever a stage raises."""
-        moves = {name: ramp.advance(self.params[name]) for name, ramp in self._ramps.items()}
-        gains = {name: (amplitude(moves[name][0]), amplitude(moves[name][1])) for name in _LEVELS}
+        if self._steady is not self.params.changed:
+            self._advance()
+        moves, gains = self._moves, self._gains
         x, y, line = self._conditioned, self._mixed, self._line
         if self.speech:
             raw = self.speech.mix(raw)
@@ -98,6 +102,14 @@ class Mixer:
         self.output_meter.process(y)
         self.said.write(self.said.end, y)
         return y
+
+    def _advance(self) -> None:
+        """Move every control by one hop."""
+        changed = self.params.changed
+        moves = {name: ramp.advance(self.params[name]) for name, ramp in self._ramps.items()}
+        self._moves = moves
+        self._gains = {name: (amplitude(moves[name][0]), amplitude(moves[name][1])) for name in _LEVELS}
+        self._steady = changed if all(before == after for before, after in moves.values()) else None
 
     def faults(self) -> tuple[int, int]:
         """Return how many hops were not numbers, and how often a model moved to the CPU. Any thread."""
@@ -121,10 +133,11 @@ class Mixer:
 
     def cover(self) -> tuple[float, float]:
         """Return the gain that makes the raw input as loud as the output's dry part is now, and the ceiling over it."""
-        value = {name: ramp.value for name, ramp in self._ramps.items()}
-        gain = amplitude(value["input_gain"] + value["output_gain"]) * self._gate.gain
-        gain = (gain + value["bypass"] * (1.0 - gain)) * (1.0 - value["mute"])
-        return gain, math.inf if value["bypass"] else amplitude(value["ceiling"])
+        ramps = self._ramps
+        gain = amplitude(ramps["input_gain"].value + ramps["output_gain"].value) * self._gate.gain
+        bypass = ramps["bypass"].value
+        gain = (gain + bypass * (1.0 - gain)) * (1.0 - ramps["mute"].value)
+        return gain, math.inf if bypass else amplitude(ramps["ceiling"].value)
 
     def fail(self, error: Exception) -> None:
         """Take note that `process` raised, and clean up after it."""

@@ -146,16 +146,21 @@ class Params:
 
     Any thread may set and get. No lock: a value is one float in a dictionary, replaced whole, and the last one to set
     it wins; `table` is replaced whole when a model's controls come or go (`join`, called by the loading thread alone).
+
+    Attributes:
+        changed: another object after each change of a control of PARAMS; to be read before the values are.
     """
 
     def __init__(self, table: Mapping[str, Param] = PARAMS) -> None:
         self._own = dict(table)
         self.table: dict[str, Param] = dict(table)
         self._targets = {name: param.default for name, param in table.items()}
+        self.changed = object()
 
     def set(self, name: str, value: float) -> None:
         """Ask for a value; raise ParameterError for an unknown name or a value out of range."""
         self._targets[name] = find_param(name, self.table).check(value)
+        self.changed = object()
 
     def get(self, name: str) -> float:
         """Return the value last asked for."""

@@ -35,7 +35,8 @@ class Timeline:
         n, at = len(x), position % self.capacity
         first = min(n, self.capacity - at)
         self._samples[at : at + first] = x[:first]
-        self._samples[: n - first] = x[first:]
+        if first < n:
+            self._samples[: n - first] = x[first:]
         start, end = self.span
         self.span = (start if position == end else position, position + n)
 
@@ -44,7 +45,8 @@ class Timeline:
         n, at = len(out), position % self.capacity
         first = min(n, self.capacity - at)
         out[:first] = self._samples[at : at + first]
-        out[first:] = self._samples[: n - first]
+        if first < n:
+            out[first:] = self._samples[: n - first]
 
     def read(self, position: int, out: Array) -> tuple[int, int]:
         """Fill out (N,) from position on, and return the range of its indices that was there; the rest is undefined."""

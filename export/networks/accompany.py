@@ -142,7 +142,7 @@ class Accompany(BandUNet):
         """Return (B, T, 1) from 0 to 1, how much music goes with a voice's (B, T, F) magnitudes; and the last of it."""
         awake = torch.clamp((level.amax(-1, keepdim=True) - WAKE) / WAKE, 0.0, 1.0)
         rate = torch.where(awake > 0.0, RISE * awake, torch.full_like(awake, FALL))
-        gates = scan(rate.transpose(0, 1), (awake > 0.0).to(awake.dtype).transpose(0, 1), gate).transpose(0, 1)
+        gates = scan(rate, (awake > 0.0).to(awake.dtype), gate)
         return gates, gates[:, -1]
 
     def split(self, made: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -89,7 +89,7 @@ class BandUNet(FrameNetwork):
             "enter",
             *(f"level{i}_{n}" for i, m in enumerate(levels) for n in range(len(m.state_shapes))),
         ]
-        self.state_shapes: list[tuple[int, ...]] = [(2 * LAG, spec.n_bins, 2), (bands,), self.enter.state_shape]
+        self.state_shapes: list[tuple[int, ...]] = [(2, 2 * LAG, spec.n_bins), (1, bands), self.enter.state_shape]
         self.state_shapes += [shape for level in levels for shape in level.state_shapes]
 
     def features(self, spectrum: Tensor, state: list[Tensor], step: int = 1) -> tuple[Tensor, list[Tensor]]:
@@ -99,18 +99,19 @@ class BandUNet(FrameNetwork):
         each bin strays from the steady tone that it was LAG frames ago (the phase deviation of onset detectors: Duxbury
         et al. 2003, "Complex domain onset detection for musical signals"); and the running mean of the first.
         """
-        past, lag = torch.cat([state[0][:, -2 * LAG // step :], spectrum], 1), LAG // step
-        now, last, before = past[:, 2 * lag :], past[:, lag:-lag], past[:, : -2 * lag]
+        now, lag = spectrum.movedim(3, 1), LAG // step  # (B, 2, T, K)
+        past = torch.cat([state[0] if step == 1 else state[0][:, :, -2 * lag :], now], 2)
+        before, last = (past[:, :, i * lag : i * lag + now.shape[2]] for i in (0, 1))
         # last * (last / |last|) * conj(before / |before|): the phase goes on turning as it did
-        re = last[..., 0] * before[..., 0] + last[..., 1] * before[..., 1]
-        im = last[..., 1] * before[..., 0] - last[..., 0] * before[..., 1]
+        (x, y), (u, v) = last.split(1, 1), before.split(1, 1)
+        re, im = x * u + y * v, y * u - x * v
         scale = torch.rsqrt(re.square() + im.square() + 1e-20)
         re, im = re * scale, im * scale
-        steady = torch.stack([last[..., 0] * re - last[..., 1] * im, last[..., 0] * im + last[..., 1] * re], -1)
-        level, strange = self.compressed(now.square().sum(-1)), self.compressed((now - steady).square().sum(-1))
-        rate = torch.full_like(level, SLOW * step)
-        slow = scan(rate.transpose(0, 1), level.transpose(0, 1), state[1]).transpose(0, 1)
-        return torch.stack([level, strange, slow], 1), [past[:, -2 * lag :], slow[:, -1]]
+        steady = torch.cat([x * re - y * im, x * im + y * re], 1)
+        seen = self.compressed(torch.cat([now, now - steady], 1).square().unflatten(1, (2, 2)).sum(2))
+        level = seen[:, :1]
+        slow = scan(torch.full_like(level, SLOW * step), level, state[1], 2)
+        return torch.cat([seen, slow], 1), [past[:, :, -2 * lag :], slow[:, :, -1]]
 
     def compressed(self, bins: Tensor) -> Tensor:
         """Turn (..., K) powers into (..., F) compressed magnitudes of bands."""
@@ -151,9 +152,12 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Map (B, C, T, F) to the same shape, and the state to the next."""
+        shape = x.shape
+        if torch.onnx.is_in_onnx_export():  # one frame of one signal: products of matrices, the fewest operations
+            x = x.flatten(0, 2)
         x, new = self.mix[0](x), []
         for recur, mix, old in zip(self.recur, self.mix[1:], state, strict=False):
             x, memory = recur(x, old)
             new.append(memory)
             x = mix(x)
-        return x, new
+        return x.view(shape), new

@@ -37,12 +37,14 @@ class Isolate(BandUNet):
     controls = (PART,)
     probe = 0.0, 1.0
     sung: Tensor
+    band_of_number: Tensor  # (K, 2): of a bin's real and imaginary part
 
     def __init__(self, spec: FeatureSpec, *, moments: int = MOMENTS, recent: int = RECENT, **sizes: Any) -> None:
         """Args: moments, recent: see `Repetition`; sizes: of the `BandUNet`."""
         super().__init__(spec, **sizes, inputs=SEEN + 2)
         middle = torch.tensor([(a + b) / 2 for a, b in pairwise(self.edges)]) * (spec.sample_rate / spec.n_fft)
         self.register_buffer("sung", (middle > LOWEST_HZ).float(), persistent=False)
+        self.register_buffer("band_of_number", self.band_of_bin[:, None].repeat(1, 2), persistent=False)
         self.repetition = Repetition(len(self.widths), moments, recent)
         self.heard = len(self.states)  # states of the U-Net and what it sees, before those of the repetition
         self.states += self.repetition.states
@@ -63,7 +65,7 @@ class Isolate(BandUNet):
         gains, heard = self.gains(features, state)
         voice, rest = torch.clamp(2.0 - 2.0 * part, 0.0, 1.0), torch.clamp(2.0 * part, 0.0, 1.0)
         gains = rest + (voice - rest) * gains
-        return gains[..., self.band_of_bin, None] * spectrum, [*seen[:2], *heard, *seen[2:]]
+        return gains[..., self.band_of_number] * spectrum, [*seen[:2], *heard, *seen[2:]]
 
     def features(self, spectrum: Tensor, state: list[Tensor], step: int = 1) -> tuple[Tensor, list[Tensor]]:
         """Return what is seen of (B, T, K, 2) spectra, (B, SEEN + TOLD, T, F), and the states of this: the first two,
@@ -85,8 +87,8 @@ class Isolate(BandUNet):
     def gains(self, features: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return gains in 0..1 that leave the voice, (B, T, F), and the states of the U-Net, from `features`."""
         made, state = self.unet(features[:, : SEEN + 2], state[2 : self.heard])
-        gains = torch.sigmoid(made[:, 0])
-        level, before, match = features[:, 0], features[:, SEEN + 1], features[:, SEEN + 2]
+        gains = torch.sigmoid(made)
+        level, _, before, match = features.split([1, SEEN, 1, 1], 1)
         new = 1.0 - torch.clamp_max(before / level, 1.0) ** (1.0 / COMPRESSION)
-        lean = LEAN[0] + (LEAN[1] - LEAN[0]) * torch.clamp((match - MATCH[0]) / (MATCH[1] - MATCH[0]), 0.0, 1.0)
-        return gains + lean * (self.sung * new - gains), state
+        lean = torch.clamp(LEAN[0] + (match - MATCH[0]) * ((LEAN[1] - LEAN[0]) / (MATCH[1] - MATCH[0])), *LEAN)
+        return (gains + lean * (self.sung * new - gains)).squeeze(1), state

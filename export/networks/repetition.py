@@ -32,12 +32,19 @@ class Repetition(nn.Module):
     the hops that have passed since the ring began anew. A block is remembered by its last frame.
     """
 
+    lags: Tensor  # of the moments that are looked at, in blocks
+    unit: Tensor
+    middle: Tensor  # what is told of the five lowest
+
     states = "moments", "sizes", "likeness", "passed"
 
     def __init__(self, bands: int, moments: int = MOMENTS, recent: int = RECENT) -> None:
         super().__init__()
         self.moments, self.recent = moments, recent
-        self.state_shapes = [(moments, bands), (moments,), (moments - recent,), (1,)]
+        self.state_shapes = [(moments, bands), (moments, 1), (moments - recent,), (1,)]
+        self.register_buffer("lags", torch.arange(recent, moments), persistent=False)
+        self.register_buffer("unit", torch.full((KEY,), KEY**-0.5), persistent=False)
+        self.register_buffer("middle", torch.tensor([[0, 0, 1, 0, 0], [0, 0, 0, 0.5, 0.5]]), persistent=False)
 
     def forward(self, level: Tensor, state: list[Tensor], step: int = 1) -> tuple[Tensor, list[Tensor]]:
         """Return (B, TOLD, T, F) of the BEST moments, and the next state.
@@ -50,9 +57,11 @@ class Repetition(nn.Module):
             state: as `states` says; all items of a batch are at the same place of the ring.
             step: hops from one frame to the next, a divisor of BLOCK.
         """
+        longest = (self.recent - 2) * BLOCK // step  # what is too recent to be looked at need not be in the ring yet
+        if level.shape[1] <= longest:
+            return self._search(level, state, step)
         told = []
-        # What is too recent to be looked at need not be in the ring yet.
-        for piece in level.split((self.recent - 2) * BLOCK // step, 1):
+        for piece in level.split(longest, 1):
             part, state = self._search(piece, state, step)
             told.append(part)
         return torch.cat(told, 2), state
@@ -60,28 +69,26 @@ class Repetition(nn.Module):
     def _search(self, level: Tensor, state: list[Tensor], step: int) -> tuple[Tensor, list[Tensor]]:
         moments, sizes, likeness, passed = state
         batch, frames, bands = level.shape
-        key = level[..., :KEY] - level[..., :KEY].mean(-1, keepdim=True)
-        size = torch.rsqrt(key.square().sum(-1) + 1e-6)
-        wanted = nn.functional.pad(key * size[..., None], (0, bands - KEY))
-        alike = (wanted @ moments.transpose(1, 2)) * sizes[:, None]
-        hops = passed[0].round().long() + step * torch.arange(frames, device=level.device)
-        block = hops // BLOCK
-        lags = torch.arange(self.recent, self.moments, device=level.device)
-        rows = ((block[:, None] - lags) % self.moments).expand(batch, -1, -1)  # of the ring, by lag
-        alike = alike.gather(2, rows)
-        rate = torch.full_like(alike, SECOND * step)
-        likeness = scan(rate.transpose(0, 1), alike.transpose(0, 1), likeness).transpose(0, 1)
+        wanted = nn.functional.layer_norm(level[..., :KEY], (KEY,), self.unit, eps=1e-6 / KEY)
+        wanted = nn.functional.pad(wanted, (0, bands - KEY))
+        size = torch.reciprocal(torch.clamp_min((wanted * level).sum(-1, keepdim=True), 1e-3))
+        hops = passed[0] + step * torch.arange(frames, device=level.device)[:, None]
+        block = torch.floor(hops / BLOCK).long()
+        rows = ((block - self.lags) % self.moments).expand(batch, -1, -1)  # of the ring, by lag
+        alike = ((wanted @ moments.transpose(1, 2)) * sizes.transpose(1, 2)).gather(2, rows)
+        likeness = scan(torch.full_like(alike, SECOND * step), alike, likeness)
         match, best = torch.topk(likeness, BEST, -1)
         first = torch.arange(batch, device=level.device)[:, None, None] * self.moments
         found = moments.flatten(0, 1).index_select(0, (rows.gather(2, best) + first).flatten())
-        found = found.unflatten(0, best.shape).sort(2).values
-        told = [found[:, :, 2], found[:, :, 3:5].mean(2), match[..., -1:].expand_as(level)]
-        # The blocks that these frames belong to, and the last frame of each.
-        count = (frames + BLOCK // step - 2) // (BLOCK // step) + 1
-        begun = torch.minimum(block[0] + torch.arange(count, device=level.device), block[-1])
-        last = torch.clamp_max(((begun + 1) * BLOCK - 1 - hops[0]) // step, frames - 1)
-        places = (begun % self.moments).expand(batch, -1)
-        moments = moments.scatter(1, places[..., None].expand(-1, -1, bands), level.index_select(1, last))
-        sizes = sizes.scatter(1, places, size.index_select(1, last))
-        passed = ((hops[-1] + step) % (self.moments * BLOCK)).to(passed.dtype).expand_as(passed)
-        return torch.stack(told, 1), [moments, sizes, likeness[:, -1], passed]
+        found = self.middle @ torch.topk(found.unflatten(0, best.shape), 5, 2, largest=False).values
+        told = torch.cat([found.transpose(1, 2), match[:, None, :, -1:].expand(-1, -1, -1, bands)], 1)
+        if frames > 1:  # the blocks that these frames belong to, and the last frame of each
+            count = (frames + BLOCK // step - 2) // (BLOCK // step) + 1
+            begun = torch.minimum(block[0] + torch.arange(count, device=level.device), block[-1])
+            last = torch.clamp_max(((begun + 1) * BLOCK - 1 - hops[0].long()) // step, frames - 1)
+            block, level, size = begun[:, None], level.index_select(1, last), size.index_select(1, last)
+        places = block % self.moments
+        moments = moments.scatter(1, places.expand(batch, -1, bands), level)
+        sizes = sizes.scatter(1, places.expand(batch, -1, 1), size)
+        passed = torch.fmod(passed + step * frames, self.moments * BLOCK)
+        return told, [moments, sizes, likeness[:, -1], passed]

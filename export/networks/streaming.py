@@ -121,7 +121,7 @@ class FrequencyMix(nn.Module):
         nn.init.normal_(self.expand.weight, std=SMALL)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, T, F) to the same shape."""
+        """Map (..., F) to the same shape."""
         return x + self.expand(torch.relu(self.squeeze(x)))
 
 
@@ -151,15 +151,15 @@ class Scan(torch.autograd.Function):
         return flow * before, flow, keep[0] * flow[0]
 
 
-def scan(rate: Tensor, new: Tensor, h: Tensor) -> Tensor:
-    """Return all h[t] = h[t - 1] + rate[t] * (new[t] - h[t - 1]) along the first axis, given the h before.
+def scan(rate: Tensor, new: Tensor, h: Tensor, dim: int = 1) -> Tensor:
+    """Return all h[t] = h[t - 1] + rate[t] * (new[t] - h[t - 1]) along an axis, given the h before.
 
-    `rate` and `new` are (T, ...), rates from 0 to 1; a graph that is exported takes one frame, T = 1.
+    `rate`, from 0 to 1, and `new` have that axis, h does not. A graph that is exported takes one frame of one signal.
     """
     if torch.onnx.is_in_onnx_export():
-        return (h + rate[0] * (new[0] - h))[None]
-    found: Tensor = Scan.apply((1.0 - rate).float(), (rate * new).float(), h)
-    return found
+        return h + rate * (new - h)
+    found: Tensor = Scan.apply(*((x.float().movedim(dim, 0)) for x in (1.0 - rate, rate * new)), h)
+    return found.movedim(0, dim)
 
 
 class TimeGRU(nn.Module):
@@ -182,10 +182,17 @@ class TimeGRU(nn.Module):
         self.state_shape = (positions, hidden)
 
     def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (B, C, T, F) to the same shape."""
+        """Map (B, C, T, F), or (C, F), one frame of one signal, to the same shape."""
+        if x.ndim == 2:
+            return self._frame(x, state)
         rows = x.permute(2, 0, 3, 1) + self.place
-        h = scan(torch.sigmoid(self.gate(rows)), self.new(rows), state)
+        h = scan(torch.sigmoid(self.gate(rows)), self.new(rows), state, 0)
         return x + self.out(h).permute(1, 3, 0, 2), h[-1]
+
+    def _frame(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        gate, new = (torch.addmm(of(self.place), x.t(), of.weight.t()) for of in (self.gate, self.new))
+        h = scan(torch.sigmoid(gate), new, state, 0)
+        return torch.addmm(x, self.out.weight, h.flatten(0, 1).t()) + self.out.bias[:, None], h
 
 
 class Generators(nn.Module):

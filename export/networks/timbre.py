@@ -279,4 +279,4 @@ def _audible(spec: FeatureSpec) -> Array:
 
 def _follow(rate: Tensor, new: Tensor, state: Tensor) -> Tensor:
     """Return `scan` along the frames of (B, T, L), from the (B, L) before."""
-    return scan(rate.transpose(0, 1), new.transpose(0, 1), state).transpose(0, 1)
+    return scan(rate, new, state)
