@@ -38,6 +38,7 @@ SPEECH_MEASURES = 3  # of each beside log-mel: natural log of the pitch in Hz, v
 VOCODER_LATE = 2  # hops by which the sound of all vocoders lags, so that models can state their delay
 MAX_ELEMENTS = 2**22  # of one tensor: 16 MiB
 MAX_GOLDEN_FRAMES = 4096
+RING = "ring_"  # begins the name of a state that may be changed where it lies: the graph reads no place that it writes
 
 DOMAIN_CONTROLS = "domain", "towards"  # whose value is the number of one of `domains`
 

@@ -1,6 +1,7 @@
 """Network: a session with all its buffers bound. One frame in, one frame out; the state stays where the session runs.
 
-State tensors go in as `state_<name>` and come out as `next_<name>`: two buffers of each, bound in turns, never copied.
+State tensors go in as `state_<name>` and come out as `next_<name>`: two buffers of each, bound in turns, never copied;
+on the CPU a ring has one, bound at both ends, so that only the places that are written are moved.
 On a GPU each turn is a recorded graph of its own. All but `frame`, `out`, `set_control` and `clear` belong to the
 one thread that runs it; those are for whoever waits for it. Read next: `network_thread.py`, `onnx_stage.py`.
 """
@@ -13,7 +14,7 @@ import numpy as np
 
 from rtvox.features import Array, Frame
 from rtvox.golden import GOLDEN_CONDITIONS
-from rtvox.manifest import Manifest, graph_inputs
+from rtvox.manifest import RING, Manifest, graph_inputs
 from rtvox.onnx_session import open_session, pin, run_options, tensor
 from rtvox.providers import ProviderRow
 
@@ -35,8 +36,10 @@ class Network:
         self._session, self._apart = session, row.apart
         shapes = graph_inputs(manifest)
         self._inputs = {name: tensor(shape, row.device) for name, shape in shapes.items()}
-        other = {name: tensor(shape, row.device) for name, shape in shapes.items() if name.startswith("state_")}
-        self._states = [{name: self._inputs[name] for name in other}, other]
+        states = {name: value for name, value in self._inputs.items() if name.startswith("state_")}
+        rings = {} if row.apart else {n: value for n, value in states.items() if n.startswith(f"state_{RING}")}
+        other = {name: tensor(shapes[name], row.device) for name in states.keys() - rings.keys()} | rings
+        self._states = [states, other]
         self._turn = 0  # which of the two is read next
         self._wanted = {control.name: control.default for control in manifest.controls}  # not yet given to the session
         self._wanted |= {name: GOLDEN_CONDITIONS[name] for name in manifest.conditions}

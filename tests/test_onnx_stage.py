@@ -13,9 +13,11 @@ import pytest
 from conftest import TINY_SPEC, mel_manifest, tiny_graph, tiny_manifest, tiny_run, write_mel, write_tiny
 from onnx import helper
 
+from export.verify import Graph
 from rtvox.errors import ModelFileError, ParameterError
 from rtvox.features import FeatureSpec, Spectrum
-from rtvox.model_file import load_model, make_golden, write_model
+from rtvox.manifest import RING
+from rtvox.model_file import find_model, load_model, make_golden, write_model
 from rtvox.onnx_stage import OnnxStage, verify_golden
 
 ONE = np.ones(TINY_SPEC.n_bins, np.complex64)
@@ -236,3 +238,13 @@ def test_a_mel_frame_that_is_no_number_becomes_silence(tmp_path: Path) -> None:
     out = stage.process(np.full(8, np.nan, np.float32))
     np.testing.assert_allclose(out, np.log(1e-5))
     assert stage.faults == 1
+
+
+def test_a_ring_is_changed_where_it_lies_and_sounds_as_if_it_were_copied(rng: np.random.Generator) -> None:
+    model = load_model(find_model("isolate"))  # its memory is of 2800 frames, and then begins anew
+    assert [state.name for state in model.manifest.states if state.name.startswith(RING)]
+    frames = rng.standard_normal((1000, 1025, 2)).astype(np.float32)
+    frames = np.concatenate([frames, frames, frames])
+    stage = OnnxStage(model, "cpu")
+    ours = np.stack([stage.process(frame.view(np.complex64)[:, 0]).copy() for frame in frames])
+    np.testing.assert_array_equal(ours, Graph(model.data).run(frames).view(np.complex64)[..., 0])

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from export.networks.streaming import SECOND, scan
+from rtvox.manifest import RING
 
 BLOCK = 4  # hops that share one remembered frame: 21 ms, half a window
 MOMENTS = 700  # remembered: 15 s; the song held out gains as much with 20 s, half a dB less with 13
@@ -28,20 +29,21 @@ TOLD = 3  # numbers that are told of each band
 class Repetition(nn.Module):
     """The memory and its search.
 
-    Its states are a ring of remembered frames, one over the size of each one's key, how alike each lag has been, and
-    the hops that have passed since the ring began anew. A block is remembered by its last frame.
+    Its states are a ring of remembered frames, a ring of their keys (what is compared: of zero mean and unit size), how
+    alike each lag has been, and the hops that have passed since the rings began anew. A block is remembered by its last
+    frame; the place where it is written is not read, as it is too recent.
     """
 
     lags: Tensor  # of the moments that are looked at, in blocks
     unit: Tensor
     middle: Tensor  # what is told of the five lowest
 
-    states = "moments", "sizes", "likeness", "passed"
+    states = f"{RING}moments", f"{RING}keys", "likeness", "passed"
 
     def __init__(self, bands: int, moments: int = MOMENTS, recent: int = RECENT) -> None:
         super().__init__()
         self.moments, self.recent = moments, recent
-        self.state_shapes = [(moments, bands), (moments, 1), (moments - recent,), (1,)]
+        self.state_shapes = [(moments, bands), (moments, KEY), (moments - recent,), (1,)]
         self.register_buffer("lags", torch.arange(recent, moments), persistent=False)
         self.register_buffer("unit", torch.full((KEY,), KEY**-0.5), persistent=False)
         self.register_buffer("middle", torch.tensor([[0, 0, 1, 0, 0], [0, 0, 0, 0.5, 0.5]]), persistent=False)
@@ -67,15 +69,13 @@ class Repetition(nn.Module):
         return torch.cat(told, 2), state
 
     def _search(self, level: Tensor, state: list[Tensor], step: int) -> tuple[Tensor, list[Tensor]]:
-        moments, sizes, likeness, passed = state
+        moments, keys, likeness, passed = state
         batch, frames, bands = level.shape
-        wanted = nn.functional.layer_norm(level[..., :KEY], (KEY,), self.unit, eps=1e-6 / KEY)
-        wanted = nn.functional.pad(wanted, (0, bands - KEY))
-        size = torch.reciprocal(torch.clamp_min((wanted * level).sum(-1, keepdim=True), 1e-3))
+        key = nn.functional.layer_norm(level[..., :KEY], (KEY,), self.unit, eps=1e-6 / KEY)
         hops = passed[0] + step * torch.arange(frames, device=level.device)[:, None]
         block = torch.floor(hops / BLOCK).long()
         rows = ((block - self.lags) % self.moments).expand(batch, -1, -1)  # of the ring, by lag
-        alike = ((wanted @ moments.transpose(1, 2)) * sizes.transpose(1, 2)).gather(2, rows)
+        alike = (key @ keys.transpose(1, 2)).gather(2, rows)
         likeness = scan(torch.full_like(alike, SECOND * step), alike, likeness)
         match, best = torch.topk(likeness, BEST, -1)
         first = torch.arange(batch, device=level.device)[:, None, None] * self.moments
@@ -86,9 +86,9 @@ class Repetition(nn.Module):
             count = (frames + BLOCK // step - 2) // (BLOCK // step) + 1
             begun = torch.minimum(block[0] + torch.arange(count, device=level.device), block[-1])
             last = torch.clamp_max(((begun + 1) * BLOCK - 1 - hops[0].long()) // step, frames - 1)
-            block, level, size = begun[:, None], level.index_select(1, last), size.index_select(1, last)
+            block, level, key = begun[:, None], level.index_select(1, last), key.index_select(1, last)
         places = block % self.moments
         moments = moments.scatter(1, places.expand(batch, -1, bands), level)
-        sizes = sizes.scatter(1, places.expand(batch, -1, 1), size)
+        keys = keys.scatter(1, places.expand(batch, -1, KEY), key)
         passed = torch.fmod(passed + step * frames, self.moments * BLOCK)
-        return told, [moments, sizes, likeness[:, -1], passed]
+        return told, [moments, keys, likeness[:, -1], passed]
