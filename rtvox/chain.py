@@ -37,9 +37,10 @@ WARM_UP_HOPS = 50  # as many as onnx_stage.py uses: caches, FFT plans and the ar
 class Chain:
     """A pipeline with its controls and its aligned dry paths.
 
-    A rest makes it as new: while it hears nothing and says nothing for REST_S, all that it remembers is dropped, as
-    nobody can hear. So what a phrase sounds like depends on nothing before the last rest, however long it has played.
-    Without rests networks forget as slowly as they do, and phases found for a sound lead to those of all that follows.
+    A rest makes it as new: once it has heard nothing and said nothing for REST_S, all that it remembers is dropped
+    before the next sound, as nobody can hear. So what a phrase sounds like depends on nothing before the last rest,
+    however long it has played. Without rests networks forget as slowly as they do, and phases found for a sound lead to
+    those of all that follows.
 
     Attributes:
         name: of the model, for the user.
@@ -96,10 +97,11 @@ class Chain:
                 network.set_control(name, value)
         if params:
             self._follow(params)
-        if self._rest >= self._long_rest:
+        quiet = self._is_quiet(x)
+        if self._rest >= self._long_rest and not quiet:
             self.pipeline.reset()
         wet = self.pipeline.process(x)
-        self._rest = self._rest + 1 if self._is_quiet(x) and self._is_quiet(wet) else 0
+        self._rest = self._rest + 1 if quiet and self._is_quiet(wet) else 0
         return wet, self._dry.process(x), self._raw.process(raw)
 
     def _is_quiet(self, x: Array) -> bool:

@@ -24,8 +24,8 @@ from audio_systems import jack_server, may_be_realtime, running
 from soak_faults import FAULTS, NEEDS_REAL_TIME, NEEDS_SERVER, Fault
 from soak_report import report
 from soak_run import Run
+from soak_watch import Watch, WatchedCard
 
-from rtvox.devices import SoundCard
 from rtvox.engine import Engine, Model
 from rtvox.params import parse_setting
 from rtvox.report import CONVERTERS, find_models
@@ -50,11 +50,15 @@ def soak(
     period: int = 128,
     busy: bool = False,
 ) -> Status:
-    """Return the Status after so many callbacks; 30 000 take 80 s at 128 samples.
+    """Return the Status after so many callbacks of music; 30 000 take 80 s at 128 samples.
 
     With real-time scheduling, as JACK is meant to run, if this user may have it.
     """
-    with jack_server(period, realtime=may_be_realtime()), busy_core(busy), Engine(SoundCard(block=period)) as engine:
+    with (
+        jack_server(period, realtime=may_be_realtime()),
+        busy_core(busy),
+        Engine(WatchedCard(Watch(), block=period)) as engine,
+    ):
         engine.load(model)
         for name, value in (settings or {}).items():
             engine.set(name, value)
