@@ -327,3 +327,15 @@ def test_a_chain_of_ours_may_be_loaded(music: Array) -> None:
     assert engine.status().model == "inverted"
     assert engine.status().latency.framing == HOP
     np.testing.assert_array_equal(out, -delayed(music, engine.delay))
+
+
+def test_a_rest_is_ended_by_the_sound_that_follows_it() -> None:
+    stage, heard, resets = Made(), [], []
+    chain = made(stage=stage)
+    stage.reset = lambda: resets.append(len(heard))  # type: ignore[method-assign]
+    silence, sound = np.zeros(HOP, np.float32), np.full(HOP, 0.1, np.float32)
+    second = RATE // HOP + 1
+    for x in [sound, *[silence] * 3 * second, sound, sound, *[silence] * (second // 2), sound]:
+        chain.process(x, x, None)
+        heard.append(x)
+    assert resets == [1 + 3 * second]  # and not while it was silent, nor after half a second
