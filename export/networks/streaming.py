@@ -158,7 +158,7 @@ def scan(rate: Tensor, new: Tensor, h: Tensor, dim: int = 1) -> Tensor:
     """
     if torch.onnx.is_in_onnx_export():
         return h + rate * (new - h)
-    found: Tensor = Scan.apply(*((x.float().movedim(dim, 0)) for x in (1.0 - rate, rate * new)), h)
+    found: Tensor = Scan.apply(*(x.float().movedim(dim, 0) for x in (1.0 - rate, rate * new)), h)
     return found.movedim(0, dim)
 
 

@@ -262,9 +262,9 @@ class Timbre(FrameNetwork):
         """Return the latent as the performer bends it, and the states of that."""
         numbers, place = self.chance.draw(mean.shape[1], old["chance"])
         trembling, pushed = numbers.chunk(2, -1)
-        held = _follow(((1.0 - hold) ** 3).expand_as(mean), mean, old["held"])
+        held = scan(((1.0 - hold) ** 3).expand_as(mean), mean, old["held"])
         pushed = (1.0 - DRIFT**2) ** 0.5 * UNIFORM * pushed
-        wander = _follow(torch.full_like(pushed, 1.0 - DRIFT), pushed / (1.0 - DRIFT), old["wander"])
+        wander = scan(torch.full_like(pushed, 1.0 - DRIFT), pushed / (1.0 - DRIFT), old["wander"])
         latent = held + jitter * UNIFORM * trembling + drift * 2.0 * wander
         return latent, {"held": held[:, -1], "wander": wander[:, -1], "chance": place}
 
@@ -275,8 +275,3 @@ def _audible(spec: FeatureSpec) -> Array:
     covered, reach = bank.sum(0), bank.sum(1)
     share = bank / np.where(covered > 0.0, covered, 1.0)
     return np.asarray(share @ loudness_weights(spec) / np.maximum(reach, 1e-9) ** 2, np.float32)
-
-
-def _follow(rate: Tensor, new: Tensor, state: Tensor) -> Tensor:
-    """Return `scan` along the frames of (B, T, L), from the (B, L) before."""
-    return scan(rate, new, state)
