@@ -124,7 +124,9 @@ class NoiseGate:
 
     def process(self, x: Array, threshold_db: float) -> None:
         """Gate x (hop,) in place."""
-        if threshold_db <= GATE_OFF_DB or (peak := peak_of(x)) >= (threshold := amplitude(threshold_db)):
+        threshold = amplitude(threshold_db)
+        peak = peak_of(x) if threshold_db > GATE_OFF_DB else math.inf  # off: nothing is below it
+        if peak >= threshold:
             self._left = self._hold_hops
         elif self._left:
             above = peak >= threshold * amplitude(-self.HYSTERESIS_DB)
@@ -165,15 +167,15 @@ class Limiter:
 
     def process(self, x: Array, ceiling: float | Array) -> None:
         """Limit x (hop,) in place to [-ceiling, ceiling] (amplitude, one number or one per sample)."""
-        if self.reduction_db == 0.0 and peak_of(x) <= (ceiling if isinstance(ceiling, float) else float(ceiling.min())):
-            return
-        finite = np.isfinite(x)
-        if not finite.all():
+        peak = peak_of(x)
+        if not math.isfinite(peak):
+            finite = np.isfinite(x)
             self.repaired += int(np.count_nonzero(~finite))
             x[~finite] = 0.0
-        over = np.minimum(np.abs(x), self.LOUDEST) / ceiling
-        if self.reduction_db == 0.0 and float(over.max()) <= 1.0:
+            peak = peak_of(x)
+        if self.reduction_db == 0.0 and peak <= (ceiling if isinstance(ceiling, float) else float(ceiling.min())):
             return
+        over = np.minimum(np.abs(x), self.LOUDEST) / ceiling
         need = 20.0 * np.log10(np.maximum(over, 1.0, dtype=np.float64))
         need = np.maximum.accumulate(need + self._release)
         need = np.maximum(need, self.reduction_db) - self._release

@@ -54,9 +54,9 @@ class Mixer:
         self._incoming_hops = 0
         self._silent_hops = 0  # until the delay lines are full again, after a panic
         self._ramps = {name: Ramp(param, self.hop) for name, param in PARAMS.items()}
-        self._moves: dict[str, tuple[float, float]] = {}  # each control at the hop's start and end
-        self._gains: dict[str, tuple[float, float]] = {}  # those in dB, as amplitudes
-        self._steady: object | None = None  # `params.changed` when nothing moved any more: the two stay as they are
+        # Each control at the hop's start and end, those of _LEVELS as amplitudes.
+        self._moves: dict[str, tuple[float, float]] = {}
+        self._steady: object | None = None  # `params.changed` when nothing moved any more: all stay as they are
         self._line, self._gate, self._limiter = Line(self.hop), NoiseGate(self.hop), Limiter(self.hop)
         self._conditioned, self._mixed = np.zeros(self.hop, np.float32), np.zeros(self.hop, np.float32)
         angle = np.pi / 2 * np.arange(1, FADE_HOPS * self.hop + 1) / (FADE_HOPS * self.hop)
@@ -81,20 +81,20 @@ class Mixer:
         """Return the (hop,) output for a hop; valid until the next call. Raises whatever a stage raises."""
         if self._steady is not self.params.changed:
             self._advance()
-        moves, gains = self._moves, self._gains
+        moves = self._moves
         x, y, line = self._conditioned, self._mixed, self._line
         if self.speech:
             raw = self.speech.mix(raw)
         x[:] = raw
         self.input_meter.process(x)
         self.heard.write(self.heard.end, x)
-        line.scale(x, *gains["input_gain"])
+        line.scale(x, *moves["input_gain"])
         self._gate.process(x, self.params["gate_threshold"])
         wet, dry, untouched = self._chains(x, raw)
         y[:] = dry
         line.blend(y, wet, *moves["mix"])
-        line.scale(y, *gains["output_gain"])
-        start, end = gains["ceiling"]
+        line.scale(y, *moves["output_gain"])
+        start, end = moves["ceiling"]
         self._limiter.process(y, end if start == end else line.between(start, end))
         line.blend(y, untouched, *moves["bypass"])
         line.scale(y, 1.0 - moves["mute"][0], 1.0 - moves["mute"][1])
@@ -107,8 +107,7 @@ class Mixer:
         """Move every control by one hop."""
         changed = self.params.changed
         moves = {name: ramp.advance(self.params[name]) for name, ramp in self._ramps.items()}
-        self._moves = moves
-        self._gains = {name: (amplitude(moves[name][0]), amplitude(moves[name][1])) for name in _LEVELS}
+        self._moves = moves | {name: (amplitude(moves[name][0]), amplitude(moves[name][1])) for name in _LEVELS}
         self._steady = changed if all(before == after for before, after in moves.values()) else None
 
     def faults(self) -> tuple[int, int]:

@@ -148,7 +148,7 @@ class Params:
     it wins; `table` is replaced whole when a model's controls come or go (`join`, called by the loading thread alone).
 
     Attributes:
-        changed: another object after each change of a control of PARAMS; to be read before the values are.
+        changed: another object after each change of a value; to be read before the values are.
     """
 
     def __init__(self, table: Mapping[str, Param] = PARAMS) -> None:

@@ -37,14 +37,12 @@ class Isolate(BandUNet):
     controls = (PART,)
     probe = 0.0, 1.0
     sung: Tensor
-    band_of_number: Tensor  # (K, 2): of a bin's real and imaginary part
 
     def __init__(self, spec: FeatureSpec, *, moments: int = MOMENTS, recent: int = RECENT, **sizes: Any) -> None:
         """Args: moments, recent: see `Repetition`; sizes: of the `BandUNet`."""
         super().__init__(spec, **sizes, inputs=SEEN + 2)
         middle = torch.tensor([(a + b) / 2 for a, b in pairwise(self.edges)]) * (spec.sample_rate / spec.n_fft)
         self.register_buffer("sung", (middle > LOWEST_HZ).float(), persistent=False)
-        self.register_buffer("band_of_number", self.band_of_bin[:, None].repeat(1, 2), persistent=False)
         self.repetition = Repetition(len(self.widths), moments, recent)
         self.heard = len(self.states)  # states of the U-Net and what it sees, before those of the repetition
         self.states += self.repetition.states
@@ -65,7 +63,8 @@ class Isolate(BandUNet):
         gains, heard = self.gains(features, state)
         voice, rest = torch.clamp(2.0 - 2.0 * part, 0.0, 1.0), torch.clamp(2.0 * part, 0.0, 1.0)
         gains = rest + (voice - rest) * gains
-        return gains[..., self.band_of_number] * spectrum, [*seen[:2], *heard, *seen[2:]]
+        band_of_number = self.band_of_bin[:, None].expand(-1, 2)  # real and imaginary: one gather, no broadcast
+        return gains[..., band_of_number] * spectrum, [*seen[:2], *heard, *seen[2:]]
 
     def features(self, spectrum: Tensor, state: list[Tensor], step: int = 1) -> tuple[Tensor, list[Tensor]]:
         """Return what is seen of (B, T, K, 2) spectra, (B, SEEN + TOLD, T, F), and the states of this: the first two,

@@ -35,7 +35,7 @@ class Repetition(nn.Module):
     """
 
     lags: Tensor  # of the moments that are looked at, in blocks
-    unit: Tensor
+    unit: Tensor  # scale that gives a key, normalised, the size 1
     middle: Tensor  # what is told of the five lowest
 
     states = f"{RING}moments", f"{RING}keys", "likeness", "passed"
