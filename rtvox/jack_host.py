@@ -29,7 +29,9 @@ from rtvox.host import DeviceRow, Request, play_silence
 HOST = "JACK"
 CLIENT = "rtvox"
 UNWIRED = "none"  # a device that is no device: the ports are left for the user to patch
-LEAVE_S, SETTLE_S = 1.0, 0.02  # what JACK's threads are given to leave Python: until one has ended; the others
+# What JACK's threads are given to leave Python: to begin with it, to end then (JACK asks its server, 5 s at most),
+# and those that are not seen to end.
+LEAVE_S, END_S, SETTLE_S = 1.0, 6.0, 0.02
 _TASKS = Path("/proc/self/task")  # Linux: a folder for each thread
 _CAPTURE, _PLAYBACK = 0, 1  # jack_latency_callback_mode_t
 
@@ -109,7 +111,7 @@ class JackStream:
         self._latency = 0
         self._asking = threading.Lock()  # no question after the graph is left: its memory goes with the last client
         self._gone = False  # the server; no time to lose then: its memory goes as soon as another client comes
-        self._leaving = 0  # the thread that leaves Python for good, by its number in the system
+        self._leaving = self._telling = 0  # threads that leave Python for good, by their number in the system
         self._stays = False  # and is called again all the same, as by PipeWire, which cancels no threads
         try:
             self._client = jack.Client(name, no_start_server=True)
@@ -195,13 +197,16 @@ class JackStream:
             yield found.max
 
     def close(self) -> None:
-        """Leave the graph while no thread of JACK's is in Python: it cancels them wherever they are, lock and all."""
+        """Leave the graph while no thread of JACK's is in Python, or ends: it cancels them wherever they are.
+
+        A lock that such a thread holds is never given back, be it Python's or the memory allocator's.
+        """
         with self._asking:
             self.fault = self.fault or DeviceError("closed")
+        begun = time.monotonic()
+        while not self._has_left() and time.monotonic() < begun + (END_S if self._leaving else LEAVE_S):
+            time.sleep(SETTLE_S / 4)
         if not self._gone:
-            deadline = time.monotonic() + LEAVE_S
-            while not self._has_left() and time.monotonic() < deadline:
-                time.sleep(SETTLE_S / 4)
             time.sleep(SETTLE_S)
         self._client.deactivate()
         if not self._gone:
@@ -217,8 +222,9 @@ class JackStream:
         library._lib.jack_on_info_shutdown(self._client._ptr, nothing, nothing)
 
     def _has_left(self) -> bool:
-        """Return whether the thread that was last in Python has ended; where threads cannot be seen, has said so."""
-        return self._stays or (self._leaving != 0 and not (_TASKS / str(self._leaving)).exists())
+        """Return whether the threads last in Python have ended; where threads cannot be seen, have said so."""
+        waits = not self._leaving and not self._gone  # without a server nothing calls again
+        return self._stays or not (waits or _runs(self._leaving) or _runs(self._telling))
 
     # In JACK's threads:
 
@@ -245,5 +251,11 @@ class JackStream:
         self.xruns += 1
 
     def _shut_down(self, _status: object, reason: str) -> None:
+        self._telling = threading.get_native_id()
         self._gone = True
         self.fault = DeviceError(f"{reason or 'JACK server is gone'}")
+
+
+def _runs(thread: int) -> bool:
+    """Return whether a thread, by its number in the system, has not ended; 0 is none."""
+    return thread != 0 and (_TASKS / str(thread)).exists()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from rtvox.errors import DeviceError
 from rtvox.features import Array
 from rtvox.file_device import convert_array
 from rtvox.host import DeviceRow, Request
-from rtvox.jack_host import UNWIRED, JackStream
+from rtvox.jack_host import LEAVE_S, UNWIRED, JackStream
 from rtvox.loopback import measure_loopback
 
 # Streams come and go while another thread keeps the interpreter, and one asks for the latency.
@@ -189,6 +191,30 @@ def test_to_ask_for_the_latency_leaves_no_garbage(jack: JackServer) -> None:
 def test_streams_are_closed_while_python_is_busy() -> None:
     """JACK cancels its threads wherever they are: one inside Python would take the interpreter's lock with it."""
     subprocess.run([sys.executable, "-c", COME_AND_GO], timeout=120, check=True)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["server", "no server"])
+def test_a_thread_of_jacks_that_ends_late_is_waited_for(
+    jack: JackServer, gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is cancelled while it frees its memory would take the allocator's lock with it."""
+    row = DeviceRow("JACK", UNWIRED, UNWIRED, 1, 1, 48000)
+    stream = JackStream(Request(row, row, 1, 1, 128), name="rtvox-late")
+    stream.fault = DeviceError("closing")
+    wait_for(stream._has_left, "end of JACK's thread")
+    ends, cancelled_after = threading.Event(), list[bool]()
+    leave = stream._client.deactivate
+    monkeypatch.setattr(stream._client, "deactivate", lambda: (cancelled_after.append(ends.is_set()), leave()))
+    late, closer = threading.Thread(target=ends.wait), threading.Thread(target=stream.close)
+    late.start()
+    assert late.native_id
+    stream._leaving, stream._gone = late.native_id, gone
+    closer.start()
+    time.sleep(1.3 * LEAVE_S)
+    ends.set()
+    for thread in (late, closer):
+        thread.join()
+    assert cancelled_after == [True]
 
 
 def test_an_unknown_device_is_refused_by_name(jack: JackServer) -> None:
