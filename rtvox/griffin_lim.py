@@ -6,9 +6,10 @@ samples. Runs in the converter thread; every buffer is made once. Read next: `me
 The family is RTISI-LA (Zhu, Beauregard and Wyse 2007, "Real-time signal estimation from modified short-time Fourier
 transform magnitude spectra"), with the momentum of fast Griffin-Lim (Perraudin, Balazs and Sondergaard 2013), and one
 step further: not frames are settled one by one, but samples. What was played stays as it is; all that was not, also
-under older frames, is still searched for, so that a look-ahead of 0, even of -1 or -2 frames, is worth more. What
-was played and what is still searched for meet in a short fade, part of the search: a step there, however small, is
-wide-band noise, which fills quiet bands.
+under older frames, is still searched for, so that a look-ahead of 0, even of -1 or -2 frames, is worth more. Where a
+hop is played before the last frame over it has come, that frame is expected, as loud as the newest or as the frames
+foretell, and weighs little: sound mostly goes on. What was played and what is still searched for meet in a short fade,
+part of the search: a step there, however small, is wide-band noise, which fills quiet bands.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from rtvox.features import Array, FeatureSpec, Spectrum, hann
 LOOK_AHEAD = (-2, 3)  # frames; see GriffinLim
 MAX_ITERATIONS = 64
 MOMENTUM = 0.8  # measured on speech, song and violin: 0.7 to 0.9 are alike, 0 is 3 dB worse, 1.2 is 4 dB worse
-NEWEST = 0.5  # weight of the newest frame beside older ones: no other has yet confirmed its phases
-SEAM = 16  # samples over which a hop goes on from what was expected after the one before: no step at their border
+NEWEST = 0.6  # weight of the newest frame beside older ones: no other has yet confirmed its phases
+EXPECTED = 0.15  # and of the frame that is expected after it
+SEAM = 32  # samples over which a hop goes on from what was expected after the one before: no step at their border
 _EDGE = 5e-4  # where the weighted squares of the windows add up to less, at the newest end, they are not divided
 _TINY = 1e-12  # magnitude without a phase
 
@@ -37,7 +39,9 @@ class GriffinLim:
     Attributes:
         delay: n_fft - hop + look_ahead * hop samples.
         iterations: rounds of analysis and synthesis per frame; may be changed at any time.
-        use_phase: start each frame from the phase that comes with it, not from what the frames before it say.
+        use_phase: start each frame from the phase that comes with it, not from what the frames before it say; nothing
+            is expected then.
+        foretold: each frame's imaginary part is the magnitude that is expected of the next, not a phase.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class GriffinLim:
         look_ahead: int = -1,
         iterations: int = 12,
         use_phase: bool = False,
+        foretold: bool = False,
         momentum: float = MOMENTUM,
         seed: int = 440,
     ) -> None:
@@ -72,25 +77,29 @@ class GriffinLim:
                 f"{high}, iterations 0 to {MAX_ITERATIONS}, momentum 0 to below 2"
             )
         self.delay = n_fft - hop + look_ahead * hop
-        self.iterations, self.use_phase = iterations, use_phase
+        self.iterations, self.use_phase, self.foretold = iterations, use_phase, foretold
         self._hop = hop
-        # Frames whose phases are still searched for: those that wait, and one or two older ones.
-        active = max(2, look_ahead + 2)
+        expects = int(look_ahead < 0)
+        # Frames whose phases are still searched for: those that wait, one or two older ones, and the one expected.
+        active = max(2, look_ahead + 2) + expects
+        self._newest = active - 1 - expects
         # The samples under them. Those before `played` were put out.
-        self._played = (active - 1 - look_ahead) * hop
+        self._played = (self._newest - look_ahead) * hop
         span = (active - 1) * hop + n_fft
         self._signal = np.zeros(span, np.float32)
         self._settled = np.zeros(span, np.float32)  # what older frames add
         self._overlapping = np.lib.stride_tricks.sliding_window_view(self._signal, n_fft)[::hop]
         self._window = spec.analysis_window()
         weights = np.ones(active, np.float32)
-        weights[-1] = NEWEST
+        weights[self._newest :] = (NEWEST, EXPECTED)[: 1 + expects]
         self._weighted = weights[:, None] * self._window  # of synthesis
-        self._normalise = _normaliser(self._window, self._weighted, hop)
+        self._older = (weights[:-1] / weights[1:])[:, None]  # what a frame's weight becomes
+        self._normalise = [_normaliser(self._window, self._weighted[:n], span, hop) for n in (active, self._newest + 1)]
         seam = min(SEAM, hop)
-        self._leave, self._expected = hann(2 * seam)[seam:].astype(np.float32), np.zeros(seam, np.float32)
+        self._leave, self._before_seam = hann(2 * seam)[seam:].astype(np.float32), np.zeros(seam, np.float32)
         self._seam = self._signal[self._played : self._played + seam]
-        self._normalise[self._played : self._played + seam] *= 1.0 - self._leave
+        for normalise in self._normalise:
+            normalise[self._played : self._played + seam] *= 1.0 - self._leave
         self._frames = np.zeros((active, n_fft), np.float32)
         self._sum = np.zeros(span, np.float32)
         self._places = [(self._sum[i * hop : i * hop + n_fft], frame) for i, frame in enumerate(self._frames)]
@@ -108,11 +117,14 @@ class GriffinLim:
         """Take the newest frame and return the hop that is due; valid until the next call."""
         hop, spectra = self._hop, self._spectra
         self._shift()
-        np.abs(x, out=self._goal[-1])
-        self._frames[-1] = 0.0
+        goal, newest = self._goal[self._newest :], self._newest
+        if self.foretold:
+            np.abs(x.view(np.float32).reshape(-1, 2).T[: len(goal)], out=goal)
+        else:
+            goal[:] = np.abs(x, out=goal[0])
         if self.use_phase:
-            np.fft.irfft(x, len(self._window), out=self._frames[-1])
-            self._frames[-1] *= self._weighted[-1]
+            np.fft.irfft(x, len(self._window), out=self._frames[newest])
+            self._frames[newest] *= self._weighted[newest]
         self._overlap_add()
         for turn in range(self.iterations):
             np.multiply(self._overlapping, self._window, out=self._frames)
@@ -144,26 +156,26 @@ class GriffinLim:
         for samples in (self._settled, self._signal):
             samples[:-hop] = samples[hop:]
         self._settled[-hop:] = 0.0
-        np.multiply(self._seam, self._leave, out=self._expected)
-        self._frames[:-1] = self._frames[1:]
-        self._frames[-2] /= NEWEST
+        np.multiply(self._seam, self._leave, out=self._before_seam)
+        np.multiply(self._frames[1:], self._older, out=self._frames[:-1])
+        self._frames[-1] = 0.0
         self._goal[:-1] = self._goal[1:]
 
     def _overlap_add(self) -> None:
         """Renew the samples that were not played from the frames: Griffin and Lim's least-squares estimate."""
-        played = self._played
+        played, known = self._played, self.use_phase
         self._sum[:] = self._settled
-        for place, frame in self._places:
+        for place, frame in self._places[: self._newest + 1] if known else self._places:
             place += frame
-        np.multiply(self._sum[played:], self._normalise[played:], out=self._signal[played:])
-        self._seam += self._expected
+        np.multiply(self._sum[played:], self._normalise[known][played:], out=self._signal[played:])
+        self._seam += self._before_seam
 
 
-def _normaliser(window: Array, weighted: Array, hop: int) -> Array:
-    """Return 1 / the sum of squared windows, of the active frames and all before them, for each sample under them."""
-    active, n_fft = weighted.shape
+def _normaliser(window: Array, weighted: Array, span: int, hop: int) -> Array:
+    """Return (span,): 1 / the sum of squared windows, of the active frames and all before them, for each sample."""
+    n_fft = len(window)
     older = n_fft // hop
-    total = np.zeros((older + active - 1) * hop + n_fft)
+    total = np.zeros(older * hop + span)
     for i, synthesis in enumerate([*[window] * older, *weighted]):
         total[i * hop : i * hop + n_fft] += (window * synthesis).astype(np.float64)
     normalise: Array = (1.0 / np.maximum(total[older * hop :], _EDGE)).astype(np.float32)

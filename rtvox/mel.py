@@ -71,6 +71,7 @@ class MelInverse:
         self._spread = np.ascontiguousarray((self._bank / np.where(self._deaf, 1.0, covered)).T[nearest])  # (K, M)
         reach = self._bank.sum(axis=1)
         self._inverse_reach = (1.0 / np.where(reach > 0.0, reach, 1.0)).astype(np.float32)
+        self._sounds = np.zeros(spec.n_mels, bool)
         self._mel, self._lack = np.zeros(spec.n_mels, np.float32), np.zeros(spec.n_mels, np.float32)
         self._magnitude, self._factor = np.zeros(spec.n_bins, np.float32), np.zeros(spec.n_bins, np.float32)
         self._size = np.zeros(spec.n_bins, np.float32)
@@ -81,8 +82,8 @@ class MelInverse:
         magnitude = self._magnitude
         np.minimum(x, np.float32(LOUDEST), out=self._mel)
         np.exp(self._mel, out=self._mel)
-        self._mel -= self._floor  # the floor stands for silence, and becomes it
-        np.maximum(self._mel, 0.0, out=self._mel)
+        np.greater(self._mel, self._floor, out=self._sounds)  # the floor stands for silence, and becomes it
+        self._mel *= self._sounds
         np.abs(self._heard, out=self._size)
         if self.use_input:
             np.add(self._size, self._floor, out=magnitude)

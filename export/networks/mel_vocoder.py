@@ -127,7 +127,8 @@ class MelVocoder(FrameNetwork):
 
     def energy(self, mel: Tensor) -> Tensor:
         """Return what each band (B, T, M) asks for, as a magnitude; 0 at the mel's floor."""
-        return torch.clamp_min(torch.exp(torch.clamp_max(mel, LOUDEST)) - self.spec.floor * 1.0001, 0.0)
+        asked = torch.exp(torch.clamp_max(mel, LOUDEST))
+        return asked * (asked > self.spec.floor * 1.0001)
 
 
 def limited(gain: Tensor) -> Tensor:
