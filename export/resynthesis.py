@@ -53,7 +53,7 @@ def vocode_frames(vocoder: ModelFile, mel: Array, told: Mapping[str, Array]) -> 
     if vocoder.manifest.resynthesis == "overlap-add":
         sound = overlap_add(torch.from_numpy(spectra)[None], vocoder.manifest.features)[0].numpy()
         return np.asarray(sound[vocoder.manifest.delay :])
-    griffin_lim = GriffinLim(vocoder.manifest.features, foretold=True)
+    griffin_lim = GriffinLim(vocoder.manifest.features)
     hops = [griffin_lim.process(frame.view(np.complex64)[:, 0]).copy() for frame in spectra]
     return np.concatenate(hops)[griffin_lim.delay :]
 

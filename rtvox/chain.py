@@ -262,7 +262,7 @@ def _mel_stages(
     if kind == "input-phase":
         inverse.use_input = True
         return [*stages, inverse, Synthesizer(spec)], _ignore
-    griffin_lim = GriffinLim(spec, look_ahead=look_ahead, foretold=vocoder is not None)
+    griffin_lim = GriffinLim(spec, look_ahead=look_ahead)
 
     def follow(params: Params) -> None:
         griffin_lim.iterations = round(params["iterations"])

@@ -7,9 +7,9 @@ The family is RTISI-LA (Zhu, Beauregard and Wyse 2007, "Real-time signal estimat
 transform magnitude spectra"), with the momentum of fast Griffin-Lim (Perraudin, Balazs and Sondergaard 2013), and one
 step further: not frames are settled one by one, but samples. What was played stays as it is; all that was not, also
 under older frames, is still searched for, so that a look-ahead of 0, even of -1 or -2 frames, is worth more. Where a
-hop is played before the last frame over it has come, that frame is expected, as loud as the newest or as the frames
-foretell, and weighs little: sound mostly goes on. What was played and what is still searched for meet in a short fade,
-part of the search: a step there, however small, is wide-band noise, which fills quiet bands.
+hop is played before the last frame over it has come, that frame is expected to be as loud as the newest, and weighs
+little: sound mostly goes on. What was played and what is still searched for meet in a short fade, part of the search: a
+step there, however small, is wide-band noise, which fills quiet bands.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ class GriffinLim:
         iterations: rounds of analysis and synthesis per frame; may be changed at any time.
         use_phase: start each frame from the phase that comes with it, not from what the frames before it say; nothing
             is expected then.
-        foretold: each frame's imaginary part is the magnitude that is expected of the next, not a phase.
     """
 
     def __init__(
@@ -49,9 +48,8 @@ class GriffinLim:
         spec: FeatureSpec,
         *,
         look_ahead: int = -1,
-        iterations: int = 12,
+        iterations: int = 10,
         use_phase: bool = False,
-        foretold: bool = False,
         momentum: float = MOMENTUM,
         seed: int = 440,
     ) -> None:
@@ -77,7 +75,7 @@ class GriffinLim:
                 f"{high}, iterations 0 to {MAX_ITERATIONS}, momentum 0 to below 2"
             )
         self.delay = n_fft - hop + look_ahead * hop
-        self.iterations, self.use_phase, self.foretold = iterations, use_phase, foretold
+        self.iterations, self.use_phase = iterations, use_phase
         self._hop = hop
         expects = int(look_ahead < 0)
         # Frames whose phases are still searched for: those that wait, one or two older ones, and the one expected.
@@ -117,11 +115,8 @@ class GriffinLim:
         """Take the newest frame and return the hop that is due; valid until the next call."""
         hop, spectra = self._hop, self._spectra
         self._shift()
-        goal, newest = self._goal[self._newest :], self._newest
-        if self.foretold:
-            np.abs(x.view(np.float32).reshape(-1, 2).T[: len(goal)], out=goal)
-        else:
-            goal[:] = np.abs(x, out=goal[0])
+        newest = self._newest
+        self._goal[newest:] = np.abs(x, out=self._goal[newest])
         if self.use_phase:
             np.fft.irfft(x, len(self._window), out=self._frames[newest])
             self._frames[newest] *= self._weighted[newest]

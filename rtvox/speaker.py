@@ -69,9 +69,7 @@ class Speaker:
         self._silence[-SPEECH_MEASURES:] = math.log(REST_HZ), 0.0, 0.0
         self._vocoder = OnnxStage(find_vocoder(file), CPU) if self.synthesis == "vocoder" else None
         self._inverse = MelInverse(self._spec, np.zeros(self._spec.n_bins, np.complex64))
-        self._sound: Synthesizer | GriffinLim = GriffinLim(
-            self._spec, look_ahead=LOOK_AHEAD, foretold=self._vocoder is not None
-        )
+        self._sound: Synthesizer | GriffinLim = GriffinLim(self._spec, look_ahead=LOOK_AHEAD)
         if self._vocoder and self._vocoder.manifest.resynthesis == "overlap-add":
             self._sound = Synthesizer(self._spec, vocoder=True)
         self.delay = self._sound.delay + (self._vocoder.delay if self._vocoder else 0)

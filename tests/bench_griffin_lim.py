@@ -86,7 +86,7 @@ def of_pghi() -> Method:
     return run
 
 
-def ours(look_ahead: int, iterations: int = 12) -> Method:
+def ours(look_ahead: int, iterations: int) -> Method:
     return lambda goal: stream(
         GriffinLim(MEL_SPEC, look_ahead=look_ahead, iterations=iterations), goal.astype(np.complex64)
     )
@@ -96,9 +96,9 @@ def methods() -> Iterator[tuple[str, str, Method]]:
     """Yield name, delay and method."""
     for look_ahead in (-2, -1, 0, 1, 2, 3):
         ms = (N_FFT + look_ahead * HOP) / 48
-        yield f"rtvox, look-ahead {look_ahead}, 12 rounds", f"{ms:.1f} ms", ours(look_ahead)
+        yield f"rtvox, look-ahead {look_ahead}, 10 rounds", f"{ms:.1f} ms", ours(look_ahead, 10)
     yield "rtvox, look-ahead 0, 6 rounds", "21.3 ms", ours(0, 6)
-    yield "rtvox, look-ahead 3, 10 rounds", "37.3 ms", ours(3, 10)
+    yield "rtvox, look-ahead 3, 24 rounds", "37.3 ms", ours(3, 24)
     yield "librosa Griffin-Lim, 32 rounds", "whole file", of_librosa(0.0)
     yield "librosa fast Griffin-Lim (0.99), 32 rounds", "whole file", of_librosa(0.99)
     optional: list[tuple[str, str, Callable[[], Method]]] = [

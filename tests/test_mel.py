@@ -90,6 +90,13 @@ def test_the_floor_is_silence() -> None:
     assert not np.any(stage.process(np.full(MEL_SPEC.n_mels, np.log(MEL_SPEC.floor), np.float32)))
 
 
+def test_what_is_just_above_the_floor_keeps_its_level() -> None:
+    asked = np.full(MEL_SPEC.n_mels, np.log(2.0 * MEL_SPEC.floor), np.float32)
+    got = log_mel_of_spectrum(MelInverse(MEL_SPEC, SILENT).process(asked)[None], MEL_SPEC)[0]
+    assert abs(np.mean(got - asked)) < 0.01
+    assert np.abs(got - asked).max() < 0.3  # after so many updates as there are
+
+
 def test_a_network_gone_wild_stays_finite() -> None:
     stage = MelInverse(MEL_SPEC, SILENT)
     for value in (1e3, 3e38, -3e38):

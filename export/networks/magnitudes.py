@@ -1,10 +1,10 @@
 """`magnitudes`: log-mel frames and the pitch of the voice to the magnitudes of its spectrum, causal, without delay.
 
-In: log-mel frames, pitch and voicing. Out: the magnitudes (K,) of each frame, and those expected of the next:
-streaming Griffin-Lim finds the phases. A first guess has partials at the pitch where the voice is voiced; the network
-says, per bin, how much of them there is, and what else differs; then every band gets what it lacks of the mel that was
-asked for. So it is about right from the first step of training on, and silence is silent. Runs in whichever thread
-calls it. Read next: `../tasks/magnitudes.py`, which trains it; `vocoder.py`, which makes the phases, too.
+In: log-mel frames, pitch and voicing. Out: one spectrum (K,) per frame, all real: streaming Griffin-Lim finds its
+phases. A first guess has partials at the pitch where the voice is voiced; the network says, per bin, how much of them
+there is, and what else differs; then every band gets what it lacks of the mel that was asked for. So it is about right
+from the first step of training on, and silence is silent. Runs in whichever thread calls it. Read next:
+`../tasks/magnitudes.py`, which trains it; `vocoder.py`, which makes the phases, too.
 
 Sources: Liu et al. 2022, "A ConvNet for the 2020s", on frames as in Siuzdak 2024, "Vocos"; Lv et al. 2024, "FreeV" (the
 mel's inverse as prior); Yoneyama et al. 2025, "Wavehax" (harmonic prior in the spectrum); Richardson 1972 and Lucy 1974
@@ -36,7 +36,7 @@ class Magnitudes(MelVocoder):
     tone: Tensor
 
     def __init__(self, spec: FeatureSpec, channels: int = 160, blocks: int = 4, expand: int = 2, time: int = 7) -> None:
-        super().__init__(spec, 3, channels, blocks, expand, time)
+        super().__init__(spec, 2, channels, blocks, expand, time)
         self.keep({"bins": np.arange(spec.n_bins), "tone": 1.0 - 0.5 * hiss(spec)})
 
     def forward(self, mel: Tensor, pitch: Tensor, voicing: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -49,19 +49,18 @@ class Magnitudes(MelVocoder):
             state: tensors of `state_shapes`, each with a leading B.
 
         Returns:
-            (B, T, K, 2) magnitudes of the frame and those expected of the next, and the next state.
+            (B, T, K, 2) magnitudes and zeros, and the next state.
         """
         every = torch.ones_like(mel[..., :1])
         pitch, voicing = every * pitch, every * voicing
         later, past = ahead(pitch, state[-1], AHEAD)
         made, new = self.listen(mel, pitch, voicing, state[:-1])
-        gain, depth, change = made.unbind(2)
-        gain, depth, change = limited(gain), torch.tanh(depth), limited(change)
+        gain, depth = made.unbind(2)
+        gain, depth = limited(gain), torch.tanh(depth)
         with torch.autocast(mel.device.type, enabled=False):
             partials = self.partials(later).log() * (depth.float() + FIRST_DEPTH * voicing * self.tone)
             size = self.fill(self.energy(mel), torch.exp(partials + gain.float()), UPDATES)
-            expected = size * torch.exp(change.float())
-        return torch.stack([size, expected], -1), [*new, past]
+        return torch.stack([size, torch.zeros_like(size)], -1), [*new, past]
 
     def partials(self, pitch: Tensor) -> Tensor:
         """Return (B, T, K), for (B, T, 1) pitch in Hz, how a Hann window shows its partials: 1 to VALLEY."""

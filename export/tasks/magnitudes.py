@@ -17,7 +17,7 @@ from export.sound_losses import FLOOR, convergence, density
 from export.spectra import analyze, log_mel_of
 from export.tasks.vocoder import OVERLAP, SETTLE, SPEC, ClipTraining, Item
 
-WEIGHTS = {"log": 1.0, "convergence": 0.5, "next": 0.5}
+WEIGHTS = {"log": 1.0, "convergence": 0.5}
 
 
 class MagnitudesTraining(ClipTraining):
@@ -39,20 +39,12 @@ class MagnitudesTraining(ClipTraining):
     def losses(self, batch: Item) -> dict[str, Tensor]:
         """Return by name how far the magnitudes of items (B, N) are from the true ones, bins as the mel is dense.
 
-        `log`: L1 distance of logarithms, in nat; `convergence`: distance over the true ones' own size, per item;
-        `next`: as `log`, of what is expected of the frames after.
+        `log`: L1 distance of logarithms, in nat; `convergence`: distance over the true ones' own size, per item.
         """
         samples, measures = batch
         wanted = torch.linalg.vector_norm(analyze(samples, SPEC), dim=-1)[:, OVERLAP:]
         pitch, voicing = measures[:, OVERLAP:].split(1, -1)
         spectra, _ = self.network(log_mel_of(wanted, SPEC), pitch, voicing, self.network.zero_state(len(samples)))
-        made, expected = spectra[:, SETTLE:].float().unbind(-1)
-        wanted = wanted[:, SETTLE:]
-        return {
-            "log": self._distance(made, wanted),
-            "convergence": convergence(made, wanted, self.dense),
-            "next": self._distance(expected[:, :-1], wanted[:, 1:]),
-        }
-
-    def _distance(self, made: Tensor, wanted: Tensor) -> Tensor:
-        return (self.dense * (torch.log(made + FLOOR) - torch.log(wanted + FLOOR)).abs()).mean()
+        made, wanted = spectra[:, SETTLE:, :, 0].float(), wanted[:, SETTLE:]
+        distance = (self.dense * (torch.log(made + FLOOR) - torch.log(wanted + FLOOR)).abs()).mean()
+        return {"log": distance, "convergence": convergence(made, wanted, self.dense)}
