@@ -43,17 +43,20 @@ def resynthesise(mel: Array, spec: FeatureSpec, iterations: int = 32) -> Array:
     return np.asarray(sound[late:], np.float32)
 
 
-def vocode_frames(vocoder: ModelFile, mel: Array, told: Mapping[str, Array]) -> Array:
+def vocode_frames(
+    vocoder: ModelFile, mel: Array, told: Mapping[str, Array], griffin_lim: GriffinLim | None = None
+) -> Array:
     """Turn (T, M) log-mel into samples aligned with those it was made of, frame by frame as they sound live.
 
     Args:
         told: (T,) measures by name, those that the vocoder asks for and perhaps others.
+        griffin_lim: another than the default, as new, for a vocoder that leaves phases open.
     """
     spectra = Graph(vocoder.data).run(mel, **{name: told[name] for name in vocoder.manifest.conditions})
     if vocoder.manifest.resynthesis == "overlap-add":
         sound = overlap_add(torch.from_numpy(spectra)[None], vocoder.manifest.features)[0].numpy()
         return np.asarray(sound[vocoder.manifest.delay :])
-    griffin_lim = GriffinLim(vocoder.manifest.features)
+    griffin_lim = griffin_lim or GriffinLim(vocoder.manifest.features)
     hops = [griffin_lim.process(frame.view(np.complex64)[:, 0]).copy() for frame in spectra]
     return np.concatenate(hops)[griffin_lim.delay :]
 

@@ -17,7 +17,7 @@ from rtvox.features import MEL_SPEC, Array, FeatureSpec
 from rtvox.griffin_lim import GriffinLim
 from rtvox.levels import SAMPLE_RATE, SILENCE_DB, Delay, Ramp, amplitude
 from rtvox.listener import Listener
-from rtvox.manifest import SPEAKER, VOCODER_LATE, Manifest
+from rtvox.manifest import SPEAKER, Manifest
 from rtvox.mel import LogMel, MelInverse
 from rtvox.model_file import ModelFile, find_model, load_model
 from rtvox.onnx_stage import OnnxStage
@@ -255,10 +255,8 @@ def _mel_stages(
     stages: list[Stage] = [log_mel, *([network] if network else [])]
     inverse = MelInverse(spec, log_mel.heard)
     kind, look_ahead = synthesis
-    if vocoder:
-        if vocoder.manifest.resynthesis == "overlap-add":
-            return [*stages, vocoder, Synthesizer(spec, vocoder=True)], _ignore
-        look_ahead = VOCODER_LATE + 1 - spec.n_fft // spec.hop
+    if vocoder and vocoder.manifest.resynthesis == "overlap-add":
+        return [*stages, vocoder, Synthesizer(spec, vocoder=True)], _ignore
     if kind == "input-phase":
         inverse.use_input = True
         return [*stages, inverse, Synthesizer(spec)], _ignore

@@ -28,10 +28,8 @@ def wanted_synthesis(manifest: Manifest | None, settings: Mapping[str, float]) -
         choice = manifest.resynthesis
     if manifest and manifest.role == "mask":
         return "istft", 0
-    if choice == "griffin-lim":
+    if choice in ("griffin-lim", "vocoder"):  # a vocoder that makes phases waits for nothing more
         return choice, round(settings.get("look_ahead", PARAMS["look_ahead"].default))
-    if choice == "vocoder":
-        return choice, 0
     return ("input-phase" if manifest else "istft"), 0
 
 

@@ -157,13 +157,23 @@ def test_a_click_comes_out_where_the_delay_says(look_ahead: int | None, delay: i
     assert heard == pytest.approx(delay - early, abs=2)  # the window leans on the pulse
 
 
+@pytest.mark.parametrize(("look_ahead", "delay"), [(-1, DELAY), (3, DELAY + 4 * HOP)])
+def test_a_vocoder_that_leaves_phases_to_griffin_lim_may_be_given_time(
+    look_ahead: int, delay: int, glottal: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTVOX_MODELS", str(CHECKPOINTS))
+    chain = build_chain(None, MEL_SPEC, "cpu", {**VOCODER, "look_ahead": float(look_ahead)})
+    assert HOP + chain.delay == delay
+    assert len(copied(glottal, look_ahead=float(look_ahead))) == len(glottal)
+
+
 def test_a_model_whose_choice_it_is_needs_no_setting(folder: Path, music: Array) -> None:
     path = write_mel(folder / "mel.onnx", MEL_SPEC, resynthesis="vocoder", look_ahead=1)
     assert algorithmic_delay(read_manifest(path)) == DELAY + HOP
     assert algorithmic_delay(read_manifest(folder / "vocoder.onnx")) == DELAY
     engine = new_engine()
     engine.load(path)
-    assert engine._mixer.chain.synthesis == ("vocoder", 0)
+    assert engine._mixer.chain.synthesis == ("vocoder", -1)
     assert "21.3 ms" in models_table(find_models()[0]).splitlines()[1]
 
 
