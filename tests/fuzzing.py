@@ -110,6 +110,8 @@ def flood(count: int, reserve_ms: float = 0.0) -> Played:
         send()
         with OscClient("127.0.0.1", port) as client:
             client.call("/rtvox/get", "/rtvox/version", timeout_s=20.0)
+            client.send("/rtvox/param/resynthesis", 0.0)  # a vocoder that was wished for last would count as growth
+            client.call("/rtvox/model", "none", timeout_s=20.0)
     return played[0]
 
 
