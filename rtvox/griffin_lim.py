@@ -116,7 +116,7 @@ class GriffinLim:
         hop, spectra = self._hop, self._spectra
         self._shift()
         newest = self._newest
-        self._goal[newest:] = np.abs(x, out=self._goal[newest])
+        self._goal[newest:] = np.abs(x, out=self._goal[newest])  # and as loud again, where a frame is expected
         if self.use_phase:
             np.fft.irfft(x, len(self._window), out=self._frames[newest])
             self._frames[newest] *= self._weighted[newest]
