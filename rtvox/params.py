@@ -111,24 +111,8 @@ PARAMS: dict[str, Param] = _table(
         ("auto", "input-phase", "griffin-lim", "vocoder"),
     ),
     Switch("phase", "", 0.0, 1.0, 0.0, 0.0, "Where Griffin-Lim starts from: nothing, or the input.", ("free", "input")),
-    Param(
-        "iterations",
-        "",
-        0.0,
-        64.0,
-        10.0,
-        0.0,
-        "Griffin-Lim, also vocoder: rounds per hop; more is better, slower.",
-    ),
-    Param(
-        "look_ahead",
-        "frames",
-        -2.0,
-        3.0,
-        -1.0,
-        0.0,
-        "Griffin-Lim, also vocoder: more is better, 5.3 ms later each.",
-    ),
+    Param("iterations", "", 0.0, 64.0, 10.0, 0.0, "Griffin-Lim, vocoder: rounds per hop; more is better and slower."),
+    Param("look_ahead", "frames", -2.0, 3.0, -1.0, 0.0, "Griffin-Lim, vocoder: more is better, and 5.3 ms later each."),
     Switch("miss_policy", "", 0.0, 1.0, 0.0, 0.0, "What sounds when the computer is late.", ("dry", "silence")),
 )
 
