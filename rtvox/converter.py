@@ -14,16 +14,17 @@ import numpy as np
 
 from rtvox.device import Device
 from rtvox.errors import ParameterError
-from rtvox.features import Array
+from rtvox.features import Array, hann
 from rtvox.mixer import Mixer
 from rtvox.onnx_session import flush_denormals
-from rtvox.player import Player
+from rtvox.player import FADE, Player, reflected
 from rtvox.priority import CONVERTER_PRIORITY, REFUSED, raise_priority
 from rtvox.resample import SAMPLE_RATE, Edge, edge_lag
 from rtvox.stage import prefill
 from rtvox.status import Counts
 
 TIMES = 4096  # hops whose duration is kept: 22 s
+_LEAVE = hann(2 * FADE)[FADE:].astype(np.float32)
 WAKE_TIMEOUT_S = 0.1  # how long the thread may sleep past the end of the sound
 
 
@@ -73,6 +74,7 @@ class Converter:
         self._chunk = np.zeros(self._block + 1, np.float32)
         self._in_position, self._out_position = 0, self.prefill
         self._sound_from = 0  # output positions before it answer input that was never converted: not played
+        self._past, self._after_gap = np.zeros(FADE + 1, np.float32), False
 
     def _prefill(self, device: Device) -> int:
         if device.fixed_block and not self._settling:
@@ -115,6 +117,7 @@ class Converter:
             self._in_position += want
             raw = self._edge.push(chunk)
             if raw is not None:
+                self._join(raw)
                 self._hop(raw)
                 self.times[self.hops % TIMES] = perf_counter() - begin
                 self.hops += 1
@@ -124,8 +127,22 @@ class Converter:
         self._in_position += samples
         self._out_position = self._in_position + self.prefill
         self._edge.reset()
+        self._after_gap = True
         self._sound_from = self._out_position + self._filling()
         self._counts.dropped += samples
+
+    def _join(self, raw: Array) -> None:
+        """Let a hop (N,) after a gap begin as what was before it goes on.
+
+        A step would be within the frames of the next hops, and heard again as often as a network remembers it.
+        """
+        if self._after_gap:
+            self._after_gap = False
+            n = min(FADE, len(raw))
+            raw[:n] += _LEAVE[:n] * (reflected(self._past)[:n] - raw[:n])
+        n = min(FADE + 1, len(raw))
+        self._past[:-n] = self._past[n:]
+        self._past[-n:] = raw[-n:]
 
     def _filling(self) -> int:
         """Return how many samples it takes until nothing from before a gap is heard, of no chain that sounds."""

@@ -163,19 +163,23 @@ class Player:
         return at + count
 
     def _leave(self, wet: Array, at: int) -> None:
-        """Begin to fade to dry at index `at`.
-
-        No wet sample is left to fade out, so the sound goes on as the point reflection of its last FADE samples: value,
-        slope and curvature continue, which no other signal at hand can do. What of it is louder than the last sample
-        bends towards the ceiling, or to full scale where bypass knows none: cut off there, it would click.
-        """
+        """Begin to fade to dry at index `at`; no wet sample is left to fade out, so the sound goes on by itself."""
         past = np.concatenate([self._played, wet[:at]])[-FADE - 1 :]
-        onward, last = 2.0 * past[-1] - past[-2::-1], abs(float(past[-1]))
-        limit = self.ceiling if math.isfinite(self.ceiling) else max(1.0, last)
-        knee = min(last, limit)
-        room = max(limit - knee, 1e-6)
-        over = np.abs(onward) - knee
-        bent = np.copysign(knee + room * np.tanh(over / room), onward)
-        onward = np.where(over > 0.0, bent, onward)
-        self._onward[:] = onward
+        self._onward[:] = reflected(past, self.ceiling)
         self._state, self._faded = _TO_DRY, 0
+
+
+def reflected(past: Array, ceiling: float = math.inf) -> Array:
+    """Return (FADE,) samples that go on from (FADE + 1,) past ones: their point reflection about the last.
+
+    Value, slope and curvature continue, which no other signal at hand can do. What of it is louder than the last sample
+    bends towards the ceiling, or to full scale where there is none: cut off there, it would click.
+    """
+    onward, last = 2.0 * past[-1] - past[-2::-1], abs(float(past[-1]))
+    limit = ceiling if math.isfinite(ceiling) else max(1.0, last)
+    knee = min(last, limit)
+    room = max(limit - knee, 1e-6)
+    over = np.abs(onward) - knee
+    bent = np.copysign(knee + room * np.tanh(over / room), onward)
+    goes_on: Array = np.where(over > 0.0, bent, onward)
+    return goes_on

@@ -446,3 +446,23 @@ class TestModel:
         with pytest.raises(RtvoxError, match="model isolate: MemoryError"):
             engine.load("isolate")
         assert engine.status().model == "none"
+
+
+def test_what_is_converted_after_a_gap_goes_on_from_what_was_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step there would be heard again as often as a network remembers it."""
+    hop = 256
+    device = PushDevice(RATE, hop)
+    x = (0.8 * np.cos(np.pi / hop * np.arange(12 * hop))).astype(np.float32)  # a hop is half of its period
+    heard: list[Array] = []
+    with Engine(device) as engine:
+        mixer, converter = engine._mixer, engine.start() or engine._keeper.converter
+        process = mixer.process
+        monkeypatch.setattr(mixer, "process", lambda raw: (heard.append(raw.copy()), process(raw))[1])
+        for i in range(12):
+            if i == 6:
+                converter._pass_over(hop)
+            device.push(x[i * hop : (i + 1) * hop, None])
+    sound = np.concatenate(heard)
+    assert len(sound) == 11 * hop
+    assert np.abs(np.diff(sound)).max() < 0.05  # 1.6 without
+    np.testing.assert_array_equal(sound[6 * hop + 128 :], x[7 * hop + 128 :])
