@@ -30,7 +30,7 @@ from export.resynthesis import convert_live, resynthesise, vocode_frames
 from export.spectra import analyze, mel_of, pad_late
 from rtvox.errors import ParameterError
 from rtvox.features import Array, FeatureSpec, mfcc
-from rtvox.griffin_lim import LOOK_AHEAD, GriffinLim
+from rtvox.griffin_lim import LOOK_AHEAD, MAX_ITERATIONS, GriffinLim
 from rtvox.model_file import ModelFile, load_model
 from rtvox.pitch import CONDITIONS, track
 
@@ -46,7 +46,6 @@ CLIPS, SECONDS = 10, 3.0  # of each kind
 ACTIVE = 5.8  # nat, 50 dB: bands and bins this far below a clip's loudest are not compared
 QUIETEST_DB = -45.0  # rms of a clip that is worth measuring
 LIBROSA_ITERATIONS = 100
-PATIENT_ITERATIONS = 64  # with the longest look-ahead: 21 ms later than live
 SPEECH_RATE = 16000  # Hz, of PESQ and STOI
 CEPSTRA = 25  # of MCD, the zeroth left out
 F0_HZ = 65.0, 1000.0  # that are looked for, in both
@@ -67,7 +66,7 @@ def evaluate_vocoder(
     spec, beside = file.manifest.features, model.with_name("vocoder.onnx")
     ways: dict[str, Callable[[list[Array]], list[Array]]] = {model.stem: partial(_by, file)}
     if file.manifest.resynthesis == "griffin-lim":
-        ways[f"{model.stem}, patient"] = partial(_by, file, patient=True)
+        ways[f"{model.stem}, patient"] = partial(_patiently, file)
     if beside.exists():
         ways.setdefault(beside.stem, partial(_by, load_model(beside)))
     ways["live Griffin-Lim"] = partial(convert_live, model="none", resynthesis="griffin-lim")
@@ -121,17 +120,19 @@ def vocode(file: ModelFile, sound: Array, griffin_lim: GriffinLim | None = None)
     `griffin_lim`: see `vocode_frames`.
     """
     spec = file.manifest.features
-    padded = pad_late(sound, spec.n_fft + LOOK_AHEAD[1] * spec.hop, spec.hop)
+    padded = pad_late(sound, spec.n_fft + (LOOK_AHEAD[1] - 1) * spec.hop, spec.hop)
     told = dict(zip(CONDITIONS, track(padded, spec).T, strict=True)) if file.manifest.conditions else {}
     return vocode_frames(file, mel_of(padded, spec), told, griffin_lim)[: len(sound)]
 
 
-def _by(file: ModelFile, sounds: Sequence[Array], patient: bool = False) -> list[Array]:
-    def griffin_lim() -> GriffinLim | None:
-        spec, longest = file.manifest.features, LOOK_AHEAD[1]
-        return GriffinLim(spec, look_ahead=longest, iterations=PATIENT_ITERATIONS) if patient else None
+def _by(file: ModelFile, sounds: Sequence[Array]) -> list[Array]:
+    return [vocode(file, sound) for sound in sounds]
 
-    return [vocode(file, sound, griffin_lim()) for sound in sounds]
+
+def _patiently(file: ModelFile, sounds: Sequence[Array]) -> list[Array]:
+    """Wait and search for as long as the controls allow: 21 ms later than live."""
+    spec, longest = file.manifest.features, LOOK_AHEAD[1]
+    return [vocode(file, x, GriffinLim(spec, look_ahead=longest, iterations=MAX_ITERATIONS)) for x in sounds]
 
 
 def _offline(spec: FeatureSpec, sounds: Sequence[Array]) -> list[Array]:

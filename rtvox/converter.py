@@ -24,7 +24,6 @@ from rtvox.stage import prefill
 from rtvox.status import Counts
 
 TIMES = 4096  # hops whose duration is kept: 22 s
-_LEAVE = hann(2 * FADE)[FADE:].astype(np.float32)
 WAKE_TIMEOUT_S = 0.1  # how long the thread may sleep past the end of the sound
 
 
@@ -74,7 +73,10 @@ class Converter:
         self._chunk = np.zeros(self._block + 1, np.float32)
         self._in_position, self._out_position = 0, self.prefill
         self._sound_from = 0  # output positions before it answer input that was never converted: not played
-        self._past, self._after_gap = np.zeros(FADE + 1, np.float32), False
+        self._raw = np.zeros(hop, np.float32)  # the hop before
+        self._onward: Array | None = None  # how it could have gone on, until the first hop after a gap
+        seam = min(FADE, hop - 1)
+        self._leave = hann(2 * seam)[seam:].astype(np.float32)
 
     def _prefill(self, device: Device) -> int:
         if device.fixed_block and not self._settling:
@@ -117,7 +119,11 @@ class Converter:
             self._in_position += want
             raw = self._edge.push(chunk)
             if raw is not None:
-                self._join(raw)
+                if self._onward is not None:
+                    # A step would be within the frames of the next hops, and heard as often as a network remembers it.
+                    raw[: len(self._leave)] += self._leave * (self._onward - raw[: len(self._leave)])
+                    self._onward = None
+                self._raw = raw
                 self._hop(raw)
                 self.times[self.hops % TIMES] = perf_counter() - begin
                 self.hops += 1
@@ -127,22 +133,9 @@ class Converter:
         self._in_position += samples
         self._out_position = self._in_position + self.prefill
         self._edge.reset()
-        self._after_gap = True
+        self._onward = reflected(self._raw[-len(self._leave) - 1 :])
         self._sound_from = self._out_position + self._filling()
         self._counts.dropped += samples
-
-    def _join(self, raw: Array) -> None:
-        """Let a hop (N,) after a gap begin as what was before it goes on.
-
-        A step would be within the frames of the next hops, and heard again as often as a network remembers it.
-        """
-        if self._after_gap:
-            self._after_gap = False
-            n = min(FADE, len(raw))
-            raw[:n] += _LEAVE[:n] * (reflected(self._past)[:n] - raw[:n])
-        n = min(FADE + 1, len(raw))
-        self._past[:-n] = self._past[n:]
-        self._past[-n:] = raw[-n:]
 
     def _filling(self) -> int:
         """Return how many samples it takes until nothing from before a gap is heard, of no chain that sounds."""

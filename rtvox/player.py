@@ -170,7 +170,7 @@ class Player:
 
 
 def reflected(past: Array, ceiling: float = math.inf) -> Array:
-    """Return (FADE,) samples that go on from (FADE + 1,) past ones: their point reflection about the last.
+    """Return (N,) samples that go on from (N + 1,) past ones: their point reflection about the last.
 
     Value, slope and curvature continue, which no other signal at hand can do. What of it is louder than the last sample
     bends towards the ceiling, or to full scale where there is none: cut off there, it would click.

@@ -455,7 +455,8 @@ def test_what_is_converted_after_a_gap_goes_on_from_what_was_before(monkeypatch:
     x = (0.8 * np.cos(np.pi / hop * np.arange(12 * hop))).astype(np.float32)  # a hop is half of its period
     heard: list[Array] = []
     with Engine(device) as engine:
-        mixer, converter = engine._mixer, engine.start() or engine._keeper.converter
+        engine.start()
+        mixer, converter = engine._mixer, engine._keeper.converter
         process = mixer.process
         monkeypatch.setattr(mixer, "process", lambda raw: (heard.append(raw.copy()), process(raw))[1])
         for i in range(12):
