@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from export.recordings.clips import ClipRecipe
 from export.recordings.domains import Domain
@@ -16,6 +17,7 @@ from export.recordings.sentences import SpeechRecipe
 from rtvox.errors import ParameterError
 
 FOLDER = Path(__file__).parent / "recipes"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,15 @@ def read_recipe(name: str) -> Recipe:
         )
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
         raise ParameterError(f"{path}: not a recipe ({error}); compare it with export/recipes/isolate.toml") from error
+
+
+def read_losses(kind: type[T], table: Mapping[str, object]) -> T:
+    """Return a recipe's `[losses]` as a dataclass of a task. Raises: ParameterError naming a field that is none."""
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for name in table:
+        if name not in known:
+            raise ParameterError(f"losses.{name} in the recipe: there are {', '.join(known)}")
+    return kind(**table)
 
 
 def _spans(sources: dict[str, Any], pattern: str) -> tuple[tuple[float, float], ...]:

@@ -111,7 +111,7 @@ def train(
         num_nodes=nodes,
         accelerator=accelerator,
         precision=precision,  # type: ignore[arg-type]
-        gradient_clip_val=1.0 if module.automatic_optimization else None,  # else the task clips for itself
+        gradient_clip_val=1.0,
         callbacks=[saver, TQDMProgressBar(refresh_rate=10)],
         logger=TensorBoardLogger(str(runs), recipe.name),
         val_check_interval=validate_every,

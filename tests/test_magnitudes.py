@@ -14,9 +14,10 @@ from export.networks.magnitudes import Magnitudes
 from export.recipe import read_recipe
 from export.recordings.clips import Clip, ClipRecipe
 from export.resynthesis import vocode_frames
-from export.spectra import log_mel
+from export.spectra import analyze, log_mel
 from export.tasks import vocoder as clips
 from export.tasks.magnitudes import MagnitudesTraining
+from export.tasks.vocoder import OVERLAP
 from export.to_onnx import export, to_graph
 from export.verify import ALLOWED, verify
 from rtvox.chain import build_chain
@@ -64,16 +65,19 @@ def test_bands_hold_the_mel_that_was_asked_for_and_partials_stand_out(hz: float)
     assert tone[on] / tone[off] > 1.2 * hiss[on] / hiss[off]
 
 
-def test_it_learns_the_magnitudes_of_recordings(
-    glottal: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A few steps on one sound make the loss smaller."""
+@pytest.fixture
+def training(glottal: Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MagnitudesTraining:
+    """The training of a narrow network on one sound."""
     sound = np.tile(glottal, 4)[: 400 * HOP]
     clip = Clip("voice", "glottal", (sound * 20000).astype(np.int16), track(sound)[:, :2])
     monkeypatch.setattr(clips, "read_clips", lambda *_: ([clip], [clip]))
     recipe = replace(read_recipe("vocoder"), network={"channels": 16, "blocks": 1}, clips=ClipRecipe({"voice": 1.0}))
     torch.manual_seed(440)
-    training = MagnitudesTraining(recipe, tmp_path)
+    return MagnitudesTraining(recipe, tmp_path)
+
+
+def test_it_learns_the_magnitudes_of_recordings(training: MagnitudesTraining) -> None:
+    """A few steps on one sound make the loss smaller."""
     before = training.score()
     items = iter(torch.utils.data.DataLoader(training.stream(440, 0, 1), batch_size=2))
     optimizer = torch.optim.AdamW(training.parameters(), 1e-2)
@@ -84,6 +88,28 @@ def test_it_learns_the_magnitudes_of_recordings(
         optimizer.step()
     after = training.score()
     assert after["held_log"] < before["held_log"]
+
+
+def test_discriminators_hear_magnitudes_with_the_recordings_own_phases(
+    training: MagnitudesTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """True magnitudes give the recording; discriminators learn from what they lose, the network from what they say."""
+    batch = next(iter(torch.utils.data.DataLoader(training.stream(440, 0, 1), batch_size=2)))
+    made, target, losses = training.hear(batch)
+    assert made.shape == target.shape
+    judged = training.judge(made, target)
+    assert set(judged) == {"deceive", "feature", "judge"}
+    judges = list(training.discriminators.parameters())
+    alone = torch.autograd.grad(judged["judge"], judges, retain_graph=True)
+    torch.stack(list((losses | judged).values())).sum().backward()
+    for weight, gradient in zip(judges, alone, strict=True):
+        torch.testing.assert_close(weight.grad, gradient)
+    assert all(weight.grad is not None for weight in training.network.head.parameters())
+    true = torch.linalg.vector_norm(analyze(batch[0], MEL_SPEC)[:, OVERLAP:], dim=-1, keepdim=True)
+    monkeypatch.setattr(training.network, "forward", lambda *_: (true, []))
+    made, target, losses = training.hear(batch)
+    torch.testing.assert_close(made, target, atol=1e-4, rtol=0.0)
+    assert float(losses["log"]) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_its_file_is_a_vocoder_whose_sound_is_two_hops_late(

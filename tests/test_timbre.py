@@ -17,7 +17,7 @@ from torch import Tensor
 
 from export.__main__ import main
 from export.networks.timbre import Partials, Timbre, controls
-from export.recipe import FOLDER, Recipe, read_recipe
+from export.recipe import FOLDER, Recipe, read_losses, read_recipe
 from export.recordings.credits import read_credits
 from export.recordings.domains import STEP, Domain, level, prepare_domains, read_domains, to_part
 from export.recordings.phrases import look_at_note, play
@@ -321,7 +321,7 @@ def test_moved_pitches_lie_near_the_target_s_middle(folder: Path, tmp_path: Path
 
 def test_a_loss_that_is_none_is_refused() -> None:
     with pytest.raises(ParameterError, match=r"losses.gann in the recipe: there are game, rebuild"):
-        Weights.read({"gann": 1.0})
+        read_losses(Weights, {"gann": 1.0})
 
 
 def test_from_folders_to_a_model_file(
@@ -353,7 +353,7 @@ def test_from_folders_to_a_model_file(
 def test_the_recipe_names_what_the_network_and_the_training_know() -> None:
     recipe = read_recipe("timbre")
     assert list(recipe.domains) == ["violin", "saxophone", "cello", "woman", "man"]
-    assert Weights.read(recipe.losses).game == "least-squares"
+    assert read_losses(Weights, recipe.losses).game == "least-squares"
     assert recipe.batch % len(recipe.domains) == 0
     assert tomllib.loads((FOLDER / "timbre.toml").read_text())["name"] == "timbre"
 

@@ -209,6 +209,8 @@ stretch_s = 3.0
 [clips]
 groups = { "voice-spoken" = 1.0, "voice-sung" = 1.0, "violin" = 1.0, "scream" = 1.0 }
 held_s = 1.6
+[losses]
+judged_from = 1
 [network]
 channels = 8
 blocks = 1
@@ -224,7 +226,6 @@ def test_prepare_train_export_and_evaluate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From a folder of voices to a model file whose figures are measured, with the command line."""
-    monkeypatch.setattr(task, "ADVERSARIAL_FROM", 1)
     monkeypatch.setattr(task.ClipTraining, "frames", 60)
     write_reader(tmp_path, monkeypatch)
     (tmp_path / "tiny-vocoder.toml").write_text(RECIPE)

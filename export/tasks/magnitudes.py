@@ -1,7 +1,7 @@
-"""The training of `magnitudes`: recordings with their pitch, and the magnitudes of their spectra.
+"""The training of `magnitudes`: recordings with their pitch, the magnitudes of their spectra, and later discriminators.
 
-In: a recipe and prepared clips. Out: a Lightning module for `train.py`. Items are those of `vocoder`. Read next:
-`../networks/magnitudes.py`.
+In: a recipe and prepared clips. Out: a Lightning module for `train.py`. Items are those of `vocoder`. Discriminators
+hear the magnitudes with the recording's own phases. Read next: `../networks/magnitudes.py`.
 """
 
 from __future__ import annotations
@@ -14,37 +14,39 @@ from torch import Tensor
 from export.networks.magnitudes import Magnitudes
 from export.recipe import Recipe
 from export.sound_losses import FLOOR, convergence, density
-from export.spectra import analyze, log_mel_of
-from export.tasks.vocoder import OVERLAP, SETTLE, SPEC, ClipTraining, Item
+from export.spectra import analyze, log_mel_of, overlap_add
+from export.tasks.vocoder import OVERLAP, SETTLE, SPEC, Item, JudgedTraining
+from rtvox.manifest import VOCODER_LATE
 
-WEIGHTS = {"log": 1.0, "convergence": 0.5}
 
-
-class MagnitudesTraining(ClipTraining):
+class MagnitudesTraining(JudgedTraining):
     """The training step of `magnitudes`."""
 
     network: Magnitudes
     dense: Tensor
+    turns: Tensor
 
     def __init__(self, recipe: Recipe, cache: Path) -> None:
         super().__init__(recipe, cache, Magnitudes(SPEC, **recipe.network))
         self.register_buffer("dense", density(SPEC.n_fft), persistent=False)
+        quarter = SPEC.hop / SPEC.n_fft  # by a hop: a vocoder's frame begins that much later than the mel's window
+        self.register_buffer("turns", torch.exp(2j * torch.pi * quarter * torch.arange(SPEC.n_bins)), persistent=False)
 
-    def training_step(self, batch: Item, _: int) -> Tensor:
-        """Return the loss of a batch of items."""
-        losses = self.losses(batch)
-        self.log_dict(losses, prog_bar=True)
-        return torch.stack([weight * losses[name] for name, weight in WEIGHTS.items()]).sum()
+    def hear(self, batch: Item) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return items (B, N) with the magnitudes that the network makes, the items, and how far those are from theirs.
 
-    def losses(self, batch: Item) -> dict[str, Tensor]:
-        """Return by name how far the magnitudes of items (B, N) are from the true ones, bins as the mel is dense.
-
-        `log`: L1 distance of logarithms, in nat; `convergence`: distance over the true ones' own size, per item.
+        `log`: L1 distance of logarithms, in nat; `convergence`: distance over the true ones' own size, per item. Bins
+        count as the mel is dense.
         """
         samples, measures = batch
-        wanted = torch.linalg.vector_norm(analyze(samples, SPEC), dim=-1)[:, OVERLAP:]
+        spectra = torch.view_as_complex(analyze(samples, SPEC)[:, OVERLAP:])
+        true = spectra.abs()
         pitch, voicing = measures[:, OVERLAP:].split(1, -1)
-        spectra, _ = self.network(log_mel_of(wanted, SPEC), pitch, voicing, self.network.zero_state(len(samples)))
-        made, wanted = spectra[:, SETTLE:, :, 0].float(), wanted[:, SETTLE:]
-        distance = (self.dense * (torch.log(made + FLOOR) - torch.log(wanted + FLOOR)).abs()).mean()
-        return {"log": distance, "convergence": convergence(made, wanted, self.dense)}
+        found, _ = self.network(log_mel_of(true, SPEC), pitch, voicing, self.network.zero_state(len(samples)))
+        size = found[..., 0].float()
+        made = overlap_add(torch.view_as_real(spectra / (true + 1e-9) * size * self.turns), SPEC)
+        size, true = size[:, SETTLE:], true[:, SETTLE:]
+        distance = (self.dense * (torch.log(size + FLOOR) - torch.log(true + FLOOR)).abs()).mean()
+        losses = {"log": distance, "convergence": convergence(size, true, self.dense)}
+        target = samples[:, (OVERLAP + SETTLE - VOCODER_LATE) * SPEC.hop : -VOCODER_LATE * SPEC.hop]
+        return made[:, SETTLE * SPEC.hop :], target, losses

@@ -11,8 +11,8 @@ itself), `kl` and `kl_moved` (latents of what was heard, and of what was made), 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from export.adversarial import find_adversarial, gradient_penalty
 from export.networks.dcgan import Discriminator
 from export.networks.timbre import NAT, UNIT, Timbre
 from export.networks.vae import kl_divergence, warm_up
-from export.recipe import Recipe
+from export.recipe import Recipe, read_losses
 from export.recordings.domains import read_domains
 from export.recordings.drawing import worker_generator
 from export.tasks.timbre_board import show
@@ -58,15 +58,6 @@ class Weights:
     judges: tuple[int, ...] = (24, 48, 96)  # widths of each domain's discriminator
     judged: int = FRAMES - SETTLED  # frames of an item, one after the other, that it is shown
 
-    @staticmethod
-    def read(table: Mapping[str, object]) -> Weights:
-        """Return the weights of a recipe. Raises: ParameterError naming a weight that is none."""
-        known = [field.name for field in fields(Weights)]
-        for name in table:
-            if name not in known:
-                raise ParameterError(f"losses.{name} in the recipe: there are {', '.join(known)}")
-        return Weights(**table)  # type: ignore[arg-type]
-
 
 class TimbreTraining(Training):
     """The training step of `timbre`."""
@@ -77,7 +68,7 @@ class TimbreTraining(Training):
     def __init__(self, recipe: Recipe, cache: Path) -> None:
         super().__init__(recipe, Timbre(SPEC, **recipe.network))
         self.shown = -SHOWN_EVERY
-        self.weights = Weights.read(recipe.losses)
+        self.weights = read_losses(Weights, recipe.losses)
         self.game = find_adversarial(self.weights.game)
         names = self.network.domains
         self.parts = [[part.frames() for part in parts] for parts in read_domains(cache, names).values()]

@@ -2,24 +2,25 @@
 
 In: a recipe and prepared clips. Out: a Lightning module for `train.py`. An item is a stretch of one recording at a
 random level, with pitch and voicing as the live tracker measured them; the log-mel is made on the way, from the same
-samples. Read next: `../networks/vocoder.py`, `../sound_losses.py`.
+samples. Vocoder and discriminators learn from one sum: while the vocoder's part is computed the discriminators' weights
+stand still. Read next: `../networks/vocoder.py`, `../sound_losses.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 
 from export.networks.discriminators import Discriminators
 from export.networks.streaming import FrameNetwork
 from export.networks.vocoder import Vocoder
-from export.recipe import Recipe
+from export.recipe import Recipe, read_losses
 from export.recordings.clips import Clip, read_clips
 from export.recordings.drawing import worker_generator
 from export.sound_losses import adversarial_losses, discriminator_loss, spectral_losses
@@ -35,10 +36,21 @@ LEVELS_DB = -24.0, 6.0  # by which items are made louder
 QUIET = 1e-4  # rms below which a stretch is drawn again, mostly
 HELD_FRAMES = 750  # 4 s of each held-out recording are scored
 HELD_CLIPS = 24
-ADVERSARIAL_FROM = 20_000  # steps: before, a discriminator would only say what the spectral losses say, at a high price
-WEIGHTS = {"log": 1.0, "convergence": 0.5, "mel": 1.0, "deceive": 0.1, "feature": 1.0}
 
 Item = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The `[losses]` of a recipe."""
+
+    log: float = 1.0
+    convergence: float = 0.5
+    mel: float = 1.0
+    deceive: float = 0.1
+    feature: float = 1.0
+    judge: float = 1.0
+    judged_from: int = 20_000  # step; before, discriminators would only say what spectral losses say, at a high price
 
 
 class ClipTraining(Training):
@@ -48,7 +60,7 @@ class ClipTraining(Training):
 
     def __init__(self, recipe: Recipe, cache: Path, network: FrameNetwork) -> None:
         super().__init__(recipe, network)
-        self.weights = recipe.clips.groups
+        self.groups = recipe.clips.groups
         self.clips, held = read_clips(recipe.clips, cache)
         self.held = held[:: max(1, len(held) // HELD_CLIPS)]
 
@@ -60,7 +72,7 @@ class ClipTraining(Training):
         """Return endless items of (N,) samples, (T, 2) pitch and voicing."""
         if frame_step != 1:
             raise ParameterError(f"frame_step={frame_step}: a vocoder makes every frame; leave --frame-step out")
-        return ClipStream(self.clips, self.weights, [seed, rank], OVERLAP + SETTLE + self.frames)
+        return ClipStream(self.clips, self.groups, [seed, rank], OVERLAP + SETTLE + self.frames)
 
     @torch.no_grad()
     def score(self) -> dict[str, float]:
@@ -76,46 +88,52 @@ class ClipTraining(Training):
         return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-class VocoderTraining(ClipTraining):
-    """The training step of `vocoder`. Two optimisers, stepped by hand: the network's, and the discriminators'."""
+class JudgedTraining(ClipTraining):
+    """The training step of networks whose sound discriminators judge, too, once it is near; a task adds `hear`."""
+
+    def __init__(self, recipe: Recipe, cache: Path, network: FrameNetwork) -> None:
+        super().__init__(recipe, cache, network)
+        self.weights = read_losses(Weights, recipe.losses)
+        self.discriminators = Discriminators()
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the network, and the discriminators: slower, with a short memory."""
+        judges = {"params": list(self.discriminators.parameters()), "lr": self.recipe.learning_rate / 5}
+        return [*super().parameter_groups(), judges | {"betas": (0.8, 0.99)}]
+
+    def training_step(self, batch: Item, _: int) -> Tensor:
+        """Return the loss of a batch of items."""
+        made, target, losses = self.hear(batch)
+        if self.global_step >= self.weights.judged_from:
+            losses |= self.judge(made, target)
+        self.log_dict(losses, prog_bar=True)
+        return torch.stack([getattr(self.weights, name) * loss for name, loss in losses.items()]).sum()
+
+    def losses(self, batch: Item) -> dict[str, Tensor]:
+        """Return the spectral losses on items by name."""
+        return self.hear(batch)[2]
+
+    def hear(self, batch: Item) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return what the network makes of items, (B, N), the recordings it should be, and the spectral losses."""
+        raise NotImplementedError
+
+    def judge(self, made: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Return the losses of sounds (B, N) that should be others: what discriminators say, and what they lose."""
+        real = self.discriminators(target)
+        lost = discriminator_loss(real, self.discriminators(made.detach()))
+        self.discriminators.requires_grad_(False)
+        found = adversarial_losses(real, self.discriminators(made))
+        self.discriminators.requires_grad_(True)
+        return found | {"judge": lost}
+
+
+class VocoderTraining(JudgedTraining):
+    """The training step of `vocoder`."""
 
     network: Vocoder
 
     def __init__(self, recipe: Recipe, cache: Path) -> None:
         super().__init__(recipe, cache, Vocoder(SPEC, **recipe.network))
-        self.automatic_optimization = False
-        self.discriminators = Discriminators()
-
-    def configure_optimizers(self) -> Any:
-        """Return the network's, with its schedule, and the discriminators'."""
-        optimizer = super().configure_optimizers()
-        judges = torch.optim.AdamW(self.discriminators.parameters(), self.recipe.learning_rate / 5, (0.8, 0.99))
-        return [optimizer["optimizer"], judges], [optimizer["lr_scheduler"]]
-
-    def training_step(self, batch: Item, _: int) -> None:
-        """Step on a batch of items."""
-        optimizer, judges = self._optimizers()
-        made, target, losses = self.hear(batch)
-        if self.global_step >= ADVERSARIAL_FROM:
-            said = self.discriminators(target), self.discriminators(made.detach())
-            losses["discriminator"] = discriminator_loss(*said)
-            judges.zero_grad()
-            self.manual_backward(losses["discriminator"])
-            judges.optimizer.step()  # not the wrapper's: that would count as another step of the training
-            losses |= adversarial_losses(self.discriminators(target), self.discriminators(made))
-        total = torch.stack([weight * losses[name] for name, weight in WEIGHTS.items() if name in losses]).sum()
-        optimizer.zero_grad()
-        self.manual_backward(total)
-        self.clip_gradients(optimizer.optimizer, 1.0, "norm")
-        optimizer.step()
-        schedule = self.lr_schedulers()
-        assert isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
-        schedule.step()
-        self.log_dict(losses, prog_bar=True)
-
-    def losses(self, batch: Item) -> dict[str, Tensor]:
-        """Return the spectral losses on items by name."""
-        return self.hear(batch)[2]
 
     def hear(self, batch: Item) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return what the network makes of items, (B, N), the recordings it should be, and the spectral losses."""
@@ -130,11 +148,6 @@ class VocoderTraining(ClipTraining):
         a, b = (log_mel(x, SPEC)[:, OVERLAP:] for x in (made, target))
         losses["mel"] = (a - b).abs().mean()
         return made, target, losses
-
-    def _optimizers(self) -> tuple[LightningOptimizer, LightningOptimizer]:
-        both = self.optimizers()
-        assert isinstance(both, list)
-        return both[0], both[1]
 
 
 class ClipStream(torch.utils.data.IterableDataset[Item]):
