@@ -16,7 +16,8 @@ from stirring import stirred
 from torch import Tensor
 
 from export.__main__ import main
-from export.networks.timbre import Partials, Timbre, controls
+from export.networks.timbre import Timbre, controls
+from export.networks.timbre_voices import Partials
 from export.recipe import FOLDER, Recipe, read_losses, read_recipe
 from export.recordings.credits import read_credits
 from export.recordings.domains import STEP, Domain, level, prepare_domains, read_domains, to_part
@@ -132,6 +133,15 @@ def test_the_level_is_what_a_tracker_hears(network: Timbre) -> None:
     again = network.level(away, torch.from_numpy(told[None, :, None]))[0].numpy()
     loud = told > -60.0
     assert np.abs(again - mel)[loud].max() < 0.15  # nat, 1.3 dB
+
+
+def test_what_is_not_voiced_does_not_ripple_from_band_to_band(network: Timbre) -> None:
+    slope = torch.linspace(-4.0, -8.0, MEL_SPEC.n_mels).expand(1, 3, -1)
+    bars = slope + 0.8 * (torch.arange(MEL_SPEC.n_mels) % 2)
+    voiced, half, hiss = network.smooth(bars, torch.tensor([[[1.0], [0.5], [0.0]]]))[0]
+    torch.testing.assert_close(voiced, bars[0, 0])
+    torch.testing.assert_close(half, 0.5 * (voiced + hiss))
+    torch.testing.assert_close(hiss[2:-2], slope[0, 0, 2:-2] + 0.4, atol=1e-4, rtol=0.0)
 
 
 def test_dynamics_move_the_loudness(network: Timbre, frames: Array) -> None:

@@ -20,13 +20,15 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from scipy.ndimage import convolve1d
 from torch import Tensor, nn
 
-from export.networks.mel_vocoder import CausalBlock, abreast, norms, products
+from export.networks.mel_vocoder import CausalBlock
 from export.networks.streaming import FrameNetwork, Generators, scan
+from export.networks.timbre_voices import Partials, Voice, sing
 from export.networks.vae import Latent, draw
 from rtvox.errors import ParameterError
-from rtvox.features import Array, FeatureSpec, dct_basis, hz_from_mel, mel_filterbank, mel_from_hz
+from rtvox.features import Array, FeatureSpec, dct_basis, mel_filterbank
 from rtvox.params import Param
 from rtvox.pitch import CONDITIONS, loudness_weights
 
@@ -36,8 +38,6 @@ MIDDLE_HZ = 250.0  # pitch that networks see as 0
 REFERENCE_DB = -25.0  # loudness that `dynamics` leaves alone, about that of all training data
 LEVELLED_DB = 40.0  # by which a frame's level is set right, at most
 ASLEEP_DB, AWAKE_DB = -75.0, -60.0  # loudness of the input below which nothing sounds, and from which all does
-LOBE_HZ = 62.0  # width of a partial in a frame of 1024 samples under Hann's window
-GAP = 0.03  # between partials, in their own height
 LOUDEST = 10.0  # nat, as in the runtime: a full-scale sine reaches 2
 DRIFT = math.exp(-1.0 / 187.5)  # of the latent's random walk per frame: a second
 UNIFORM = 3.0**0.5  # deviation 1 from numbers between -1 and 1
@@ -58,54 +58,6 @@ def controls(domains: Sequence[str]) -> tuple[Param, ...]:
     )
 
 
-class Partials(nn.Module):
-    """A picture of the partials of a pitch as mel bands see them: (..., 1) Hz to (..., M) nat, 0 on a partial."""
-
-    centre: Tensor
-    width: Tensor
-
-    def __init__(self, spec: FeatureSpec) -> None:
-        super().__init__()
-        low, high = mel_from_hz([spec.mel_low_hz, spec.mel_high_hz])
-        edges = torch.from_numpy(hz_from_mel(np.linspace(low, high, spec.n_mels + 2))).float()
-        width = torch.hypot(0.5 * (edges[2:] - edges[:-2]), torch.tensor(LOBE_HZ))
-        self.register_buffer("centre", edges[1:-1], persistent=False)
-        self.register_buffer("width", width, persistent=False)
-
-    def forward(self, pitch: Tensor) -> Tensor:
-        """Return the picture; where bands are wider than a pitch, it is flat."""
-        nearest = torch.clamp_min(torch.round(self.centre / pitch), 1.0) * pitch
-        return torch.log(torch.exp(-((self.centre - nearest) / self.width).square()) + GAP)
-
-
-class Voice(nn.Module):
-    """A domain's own part of its generator: residual blocks, and a head for shape and partials. `sing` runs it."""
-
-    def __init__(self, channels: int, n_mels: int, blocks: int, time: int) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList([CausalBlock(channels, 2, time) for _ in range(blocks)])
-        self.norm = nn.LayerNorm(channels)
-        self.head = nn.Linear(channels, 2 * n_mels)
-        nn.init.normal_(self.head.weight, std=0.01)
-
-
-def sing(voices: Sequence[Voice], x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """Run N voices side by side in single operations, which are what a live frame costs.
-
-    Args:
-        x: (B, T, C) features, the same for all.
-        state: (B, N, k - 1, C) for each block.
-
-    Returns:
-        (B, N, T, 2 M), what the heads give, and the next state.
-    """
-    x, new = x[:, None].expand(-1, len(voices), -1, -1), []
-    for row, before in zip(zip(*(voice.blocks for voice in voices), strict=True), state, strict=True):
-        x, after = abreast(row, x, before)
-        new.append(after)
-    return products([voice.head for voice in voices], norms([voice.norm for voice in voices], x)), new
-
-
 class Timbre(FrameNetwork):
     """The network; see `FrameNetwork`."""
 
@@ -115,6 +67,7 @@ class Timbre(FrameNetwork):
     probe = -5.0, 2.0
     dct: Tensor
     audible: Tensor
+    ripple: Tensor
     numbers: Tensor
 
     def __init__(
@@ -136,6 +89,7 @@ class Timbre(FrameNetwork):
             {
                 "dct": dct_basis(spec.n_mfcc, spec.n_mels),
                 "audible": _audible(spec),
+                "ripple": _ripple(spec.n_mels),
                 "numbers": np.arange(len(domains)),
             }
         )
@@ -180,7 +134,7 @@ class Timbre(FrameNetwork):
         new |= dict(zip(self.own, own, strict=True))
         share = (1.0 - morph) * self._near(domain) + morph * self._near(towards)
         out = (share.expand(*mel.shape[:2], -1).transpose(1, 2)[..., None] * made).sum(1)
-        out = self.level(out, played)
+        out = self.level(self.smooth(out, voicing), played)
         awake = torch.clamp((loudness - ASLEEP_DB) / (AWAKE_DB - ASLEEP_DB), 0.0, 1.0)
         return torch.clamp_min(self.silence + awake * (out - self.silence), self.silence), [new[k] for k in self.states]
 
@@ -244,7 +198,14 @@ class Timbre(FrameNetwork):
                 own = [state[key][rows, i : i + 1] for key in self.own]
                 made, _ = self.speak([i], x[rows], picture[rows], loudness[rows], own)
                 mel = mel.index_copy(0, rows, made[:, 0].to(mel.dtype))
-        return self.level(mel, loudness)
+        return self.level(self.smooth(mel, voicing), loudness)
+
+    def smooth(self, mel: Tensor, voicing: Tensor) -> Tensor:
+        """Return (B, T, M) log-mel without what ripples from band to band, as far as nothing is voiced, (B, T, 1).
+
+        Instruments hardly hiss, so what generators make of an "s" is little taught; bars of bands would whistle.
+        """
+        return mel - (1.0 - voicing) * (mel @ self.ripple.T)
 
     def level(self, mel: Tensor, loudness: Tensor) -> Tensor:
         """Return (B, T, M) log-mel as loud as it is told, (B, T, 1) in dB: within 0.5 dB of what a tracker hears."""
@@ -267,6 +228,13 @@ class Timbre(FrameNetwork):
         wander = scan(torch.full_like(pushed, 1.0 - DRIFT), pushed / (1.0 - DRIFT), old["wander"])
         latent = held + jitter * UNIFORM * trembling + drift * 2.0 * wander
         return latent, {"held": held[:, -1], "wander": wander[:, -1], "chance": place}
+
+
+def _ripple(bands: int) -> Array:
+    """Return (M, M), what makes of log-mel how far each band is from its neighbours' mean, a binomial of five."""
+    whole = np.eye(bands)
+    mean = convolve1d(whole, np.array([1.0, 4.0, 6.0, 4.0, 1.0]) / 16.0, axis=0, mode="nearest")
+    return np.asarray(whole - mean, np.float32)
 
 
 def _audible(spec: FeatureSpec) -> Array:
