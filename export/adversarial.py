@@ -10,11 +10,12 @@ References: Goodfellow et al. 2014, "Generative adversarial nets" (bce, its gene
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from rtvox.errors import ParameterError
@@ -53,6 +54,16 @@ def find_adversarial(name: str) -> Adversarial:
     if name not in ADVERSARIAL:
         raise ParameterError(f"adversarial loss {name!r}: there are {', '.join(ADVERSARIAL)}")
     return ADVERSARIAL[name]
+
+
+@contextmanager
+def standing(judges: nn.Module) -> Iterator[None]:
+    """Let weights stand still: what is said within teaches those who are judged, not the judges."""
+    judges.requires_grad_(False)
+    try:
+        yield
+    finally:
+        judges.requires_grad_(True)
 
 
 def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, made: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.adversarial import find_adversarial
+from export.adversarial import find_adversarial, standing
 from export.evaluate_accompany import accompany, held_out_duet, log_mel_distance
 from export.networks.accompany import HINTS, MADE, Accompany
 from export.networks.band_unet import COMPRESSION, SEEN
@@ -94,9 +94,8 @@ class AccompanyTraining(Training):
         start = int(torch.randint(0, items.shape[2] - SHOWN + 1, ()))
         told = torch.cat([features[:, :1], hints], 1)
         told, made, real, gate = (x[:, :, start : start + SHOWN] for x in (told, made, real, gate))
-        self.discriminator.requires_grad_(False)
-        found["gan"] = self.game.please(self._judged(told, gate * made))
-        self.discriminator.requires_grad_(True)
+        with standing(self.discriminator):
+            found["gan"] = self.game.please(self._judged(told, gate * made))
         found["judge"] = self.game.judge(self._judged(told, gate * real), self._judged(told, gate * made.detach()))
         return found
 

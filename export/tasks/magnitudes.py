@@ -29,8 +29,8 @@ class MagnitudesTraining(JudgedTraining):
     def __init__(self, recipe: Recipe, cache: Path) -> None:
         super().__init__(recipe, cache, Magnitudes(SPEC, **recipe.network))
         self.register_buffer("dense", density(SPEC.n_fft), persistent=False)
-        quarter = SPEC.hop / SPEC.n_fft  # by a hop: a vocoder's frame begins that much later than the mel's window
-        self.register_buffer("turns", torch.exp(2j * torch.pi * quarter * torch.arange(SPEC.n_bins)), persistent=False)
+        turn = 2j * torch.pi * SPEC.hop / SPEC.n_fft  # a vocoder's frame begins a hop later than the mel's window
+        self.register_buffer("turns", torch.exp(turn * torch.arange(SPEC.n_bins)), persistent=False)
 
     def hear(self, batch: Item) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return items (B, N) with the magnitudes that the network makes, the items, and how far those are from theirs.

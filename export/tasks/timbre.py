@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.adversarial import find_adversarial, gradient_penalty
+from export.adversarial import find_adversarial, gradient_penalty, standing
 from export.networks.dcgan import Discriminator
 from export.networks.timbre import NAT, UNIT, Timbre
 from export.networks.vae import kl_divergence, warm_up
@@ -116,9 +116,8 @@ class TimbreTraining(Training):
             "cycle": _distance(back, mel),
             "latent": (back_mean - mean.detach())[:, SETTLED:].abs().mean(),
         }
-        self.discriminators.requires_grad_(False)
-        found["gan"] = self._play(self.picture(made, moved), target)
-        self.discriminators.requires_grad_(True)
+        with standing(self.discriminators):
+            found["gan"] = self._play(self.picture(made, moved), target)
         found["judge"] = self._judge(self.picture(mel, told), source, self.picture(made.detach(), moved), target)
         return found
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from export.adversarial import standing
 from export.networks.discriminators import Discriminators
 from export.networks.streaming import FrameNetwork
 from export.networks.vocoder import Vocoder
@@ -121,9 +122,8 @@ class JudgedTraining(ClipTraining):
         """Return the losses of sounds (B, N) that should be others: what discriminators say, and what they lose."""
         real = self.discriminators(target)
         lost = discriminator_loss(real, self.discriminators(made.detach()))
-        self.discriminators.requires_grad_(False)
-        found = adversarial_losses(real, self.discriminators(made))
-        self.discriminators.requires_grad_(True)
+        with standing(self.discriminators):
+            found = adversarial_losses(real, self.discriminators(made))
         return found | {"judge": lost}
 
 
